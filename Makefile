@@ -1,0 +1,42 @@
+# make audit | test | check | clean: each works alone, from a fresh clone, and is quick the second time.
+#
+# torch is installed first and by itself: on a machine without a GPU choose the small CPU build with
+#     make TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# and the second pip run, which no longer sees that index, finds 2.13.0 satisfied and leaves it alone. In one run
+# pip could take torch for opacus from the default index: gigabytes of CUDA.
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := check
+.PHONY: .venv audit test check clean
+
+.venv: $(STAMP)
+
+# Written last: an installation that broke off is repeated.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	$(PY) -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+audit: $(STAMP)
+	$(PY) examples/make_audit.py
+
+test: $(STAMP)
+	$(PY) -m pytest
+
+check: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m pytest
+
+# Keeps the environment (rm -rf .venv) and runs/, which holds the ledgers of finished audits.
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,48 @@
+"""A record of uniform noise."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from canaries._data import read_records
+from canaries._features import value_range
+from canaries._labels import label_for, shown
+from canaries._neighbors import neighbors_with
+from dpaudit.adjacency import Adjacency
+from dpaudit.neighbors import Neighbors
+
+
+def noise(
+    data: Any,
+    *,
+    label: ArrayLike | None = None,
+    seed: int = 0,
+    adjacency: Adjacency = Adjacency.ADD_OR_REMOVE_ONE,
+    replaced: int | None = None,
+) -> Neighbors:
+    """A record whose features are independent and uniform in the range of the data.
+
+    Args:
+        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        label: its label (or target); None is the least frequent label.
+        seed: of the record's own noise.
+        adjacency: ADD_OR_REMOVE_ONE appends the canary, REPLACE_ONE exchanges a record for it.
+        replaced: REPLACE_ONE only: which record goes; None is the last.
+
+    Raises:
+        UsageError: data of another kind, or a label that does not fit it.
+    """
+    records = read_records(data)
+    y = label_for(records, label)
+    low, high = value_range(records)
+    x = np.random.default_rng(seed).uniform(low, high, size=records.x.shape[1:])
+    return neighbors_with(
+        records,
+        np.asarray(x),
+        y,
+        name="noise",
+        params={"label": shown(y), "seed": seed},
+        adjacency=adjacency,
+        replaced=replaced,
+    )

@@ -1,0 +1,86 @@
+"""dpaudit: falsify a differential-privacy claim, with valid statistics and few training runs.
+
+Everything public is here, loaded when it is first used: ``import dpaudit`` takes numpy and nothing heavier.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dpaudit import attacks, datasets, mechanisms, methods, report
+    from dpaudit._audit import audit
+    from dpaudit._definition import Audit
+    from dpaudit._judge import lower_bound, test
+    from dpaudit.adjacency import Adjacency
+    from dpaudit.claim import Claim
+    from dpaudit.errors import AuditError, UsageError
+    from dpaudit.evidence import Estimate, LowerBound, TestResult, Verdict
+    from dpaudit.methods.power import Plan, plan
+    from dpaudit.neighbors import Neighbors
+    from dpaudit.release import Release
+    from dpaudit.report import Report
+    from dpaudit.scores import Scores
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Adjacency": "adjacency",
+    "Audit": "_definition",
+    "AuditError": "errors",
+    "Claim": "claim",
+    "Estimate": "evidence",
+    "LowerBound": "evidence",
+    "Neighbors": "neighbors",
+    "Plan": "methods.power",
+    "Release": "release",
+    "Report": "report",
+    "Scores": "scores",
+    "TestResult": "evidence",
+    "UsageError": "errors",
+    "Verdict": "evidence",
+    "audit": "_audit",
+    "lower_bound": "_judge",
+    "plan": "methods.power",
+    "test": "_judge",
+}
+_MODULES = ("attacks", "datasets", "mechanisms", "methods", "report")
+
+__all__ = [
+    "Adjacency",
+    "Audit",
+    "AuditError",
+    "Claim",
+    "Estimate",
+    "LowerBound",
+    "Neighbors",
+    "Plan",
+    "Release",
+    "Report",
+    "Scores",
+    "TestResult",
+    "UsageError",
+    "Verdict",
+    "attacks",
+    "audit",
+    "datasets",
+    "lower_bound",
+    "mechanisms",
+    "methods",
+    "plan",
+    "report",
+    "test",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"dpaudit.{name}")
+    if name in _HOME:
+        found = getattr(import_module(f"dpaudit.{_HOME[name]}"), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module 'dpaudit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,72 @@
+"""What is fixed about an audit before its first trial: kept in the ledger, enough to judge it again."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from importlib import metadata
+from typing import Any
+
+from dpaudit.claim import Claim
+
+__all__ = ["Facts", "fingerprint_digest", "versions"]
+
+_PACKAGES = ("dpaudit", "numpy", "torch", "opacus", "dp-accounting")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """JSON-ready facts of one audit.
+
+    Attributes:
+        claim: `Claim.to_dict` of the claim, for the group if D1 holds several copies of the canary.
+        method: `Method.to_dict`.
+        confidence: of each statement.
+        seed: of coins and trials.
+        max_trials: the most trials allowed (for a fixed-size method: declared).
+        copies: canaries in the group.
+        canary: the recipe in words.
+        engine: what runs, and whether it stands for an implementation or an algorithm.
+        threat_model: what the adversary sees.
+        versions: package -> version.
+        reproduce: the command that repeats the audit.
+        fingerprint: digest of everything that decides the numbers.
+    """
+
+    claim: Mapping[str, Any]
+    method: Mapping[str, Any]
+    confidence: float
+    seed: int
+    max_trials: int
+    copies: int
+    canary: str
+    engine: str
+    threat_model: str
+    versions: Mapping[str, str]
+    reproduce: str
+    fingerprint: str
+
+    def the_claim(self) -> Claim:
+        """The claim again."""
+        return Claim.from_dict(self.claim)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the ledger keeps it."""
+        return asdict(self)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers, without importing any of it."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def fingerprint_digest(fingerprint: Mapping[str, str]) -> str:
+    """32 hex digits."""
+    return blake2b(json.dumps(dict(fingerprint), sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,106 @@
+"""From scores to a statement, without an audit around it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dpaudit.claim import Claim
+from dpaudit.defaults import as_method
+from dpaudit.errors import require_confidence
+from dpaudit.evidence import LowerBound, TestResult, Verdict, round_down
+from dpaudit.methods import fair_order, perfect_trials
+from dpaudit.methods.protocol import Method
+from dpaudit.scores import Scores
+
+__all__ = ["Judgement", "judge", "lower_bound", "test"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim tested on scores from elsewhere.
+
+    Attributes:
+        verdict: REFUTED, NOT_REFUTED, or INCONCLUSIVE where even perfect scores would not have refuted.
+        claim: what was tested.
+        test: how it went.
+        lower_bound: at the claim's quoted delta.
+        perfect_trials: trials after which perfect scores refute; None if not in these.
+    """
+
+    verdict: Verdict
+    claim: Claim
+    test: TestResult
+    lower_bound: LowerBound
+    perfect_trials: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, schema 1."""
+        test = asdict(self.test)
+        test["details"] = {k: v for k, v in test["details"].items() if k != "path"}
+        return {
+            "schema": 1,
+            "verdict": self.verdict,
+            "claim": self.claim.to_dict(),
+            "lower_bound": asdict(self.lower_bound),
+            "test": test,
+            "power": {"perfect_trials": self.perfect_trials},
+        }
+
+    def __str__(self) -> str:
+        found = self.test
+        strength = f"p-value {found.p_value:.3g}" if found.e_value is None else f"wealth {round_down(found.e_value)}"
+        needed = (
+            "not even perfect scores refute in these trials"
+            if self.perfect_trials is None
+            else (f"perfect scores refute at trial {self.perfect_trials}")
+        )
+        return (
+            f"{self.verdict.value}   claim {self.claim}\n"
+            f"  test        {strength} after {found.trials_used} trials ({found.method}); {needed}\n"
+            f"  bound       {self.lower_bound}"
+        )
+
+
+def judge(scores: Scores, claim: Claim, *, confidence: float = 0.95, method: Method | None = None) -> Judgement:
+    """Test, bound and verdict on scores of independent trials; arguments as for `test`."""
+    chosen = as_method(method)
+    ordered = scores if scores.ordered or not chosen.anytime else fair_order(scores, getattr(chosen, "order_seed", 0))
+    result = chosen.test(ordered, claim, require_confidence(confidence))
+    needed = perfect_trials(chosen, claim, confidence, ordered.included_mask, statistics=len(scores.names))
+    verdict = Verdict.REFUTED if result.refuted else Verdict.INCONCLUSIVE if needed is None else Verdict.NOT_REFUTED
+    bound = chosen.lower_bound(ordered, delta=claim.quoted_delta, confidence=confidence)
+    return Judgement(verdict, claim, result, bound, needed)
+
+
+def lower_bound(
+    scores: Scores, *, delta: float = 0.0, confidence: float = 0.95, method: Method | None = None
+) -> LowerBound:
+    """Lower bound on epsilon at `delta` from scores of independent trials.
+
+    Args:
+        scores: in trial order (``Scores(scores=, included_mask=)``) or per world (``Scores(included=, excluded=)``).
+        delta: in [0, 1).
+        confidence: in (0, 1).
+        method: None for betting; `ClopperPearson(...)` if the number of trials was declared beforehand.
+
+    Raises:
+        UsageError: delta or confidence out of range, scores of the wrong game.
+    """
+    return as_method(method).lower_bound(scores, delta=delta, confidence=require_confidence(confidence))
+
+
+def test(scores: Scores, claim: Claim, *, confidence: float = 0.95, method: Method | None = None) -> TestResult:
+    """Test "the claim holds" on scores of independent trials.
+
+    Args:
+        scores: as for `lower_bound`.
+        claim: the null hypothesis, its whole profile.
+        confidence: in (0, 1).
+        method: None for betting.
+
+    Raises:
+        UsageError: confidence out of range, scores of the wrong game.
+    """
+    return as_method(method).test(scores, claim, require_confidence(confidence))
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it from a star import

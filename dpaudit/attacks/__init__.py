@@ -1,0 +1,25 @@
+"""Adversaries of the distinguishing game: one release in, named statistics out."""
+
+from dpaudit.attacks.battery import Battery
+from dpaudit.attacks.function import Function
+from dpaudit.attacks.gradient import GradientProjection
+from dpaudit.attacks.logit import ScaledLogit
+from dpaudit.attacks.loss import CanaryLoss
+from dpaudit.attacks.non_finite import NonFinite
+from dpaudit.attacks.numbers import Numbers
+from dpaudit.attacks.projection import Projection
+from dpaudit.attacks.protocol import Attack
+from dpaudit.attacks.scale import WeightScale
+
+__all__ = [
+    "Attack",
+    "Battery",
+    "CanaryLoss",
+    "Function",
+    "GradientProjection",
+    "NonFinite",
+    "Numbers",
+    "Projection",
+    "ScaledLogit",
+    "WeightScale",
+]

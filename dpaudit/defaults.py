@@ -1,0 +1,76 @@
+"""The default parts of an audit, named in one place."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dpaudit.attacks import Battery
+from dpaudit.attacks import Function as AttackFunction
+from dpaudit.attacks.protocol import Attack
+from dpaudit.errors import UsageError
+from dpaudit.mechanisms import Function as TrainFunction
+from dpaudit.mechanisms.protocol import Mechanism
+from dpaudit.methods import Betting, ClopperPearson, Fixed, HoldOut, RankGrid, Stakes
+from dpaudit.methods.protocol import Method
+from dpaudit.neighbors import Neighbors
+
+__all__ = ["THREAT_MODEL", "as_attack", "as_mechanism", "as_method", "method_from_dict"]
+
+THREAT_MODEL = "sees the release (of a model: weights and outputs), knows both data sets and the public start"
+
+
+def as_mechanism(train: Any, neighbors: Neighbors) -> Mechanism:
+    """`train` itself if it is a mechanism, else the callable wrapped as one."""
+    if isinstance(train, Mechanism):
+        return train
+    return TrainFunction(train, initial=neighbors.context.get("initial_state"))
+
+
+def as_attack(attack: Any) -> Attack:
+    """The battery for None, a wrapped function for a callable."""
+    if attack is None:
+        return Battery()
+    if isinstance(attack, Attack):
+        return attack
+    if callable(attack):
+        return AttackFunction(attack)
+    raise UsageError(
+        "attack",
+        allowed="an Attack, a function (release, neighbors) -> float or mapping, or None",
+        got=type(attack).__name__,
+        remedy="dpa.attacks.Battery()",
+    )
+
+
+def as_method(method: Method | None) -> Method:
+    """Betting for None."""
+    return Betting() if method is None else method
+
+
+def method_from_dict(facts: Mapping[str, Any]) -> Method:
+    """The method that `to_dict` described.
+
+    Raises:
+        UsageError: a method of the user's own.
+    """
+    match facts["name"]:
+        case Betting.name:
+            stakes = Stakes(tuple(facts["stakes"]["epsilons"]), tuple(facts["stakes"]["fractions"]))
+            return Betting(stakes, facts["order_seed"])
+        case ClopperPearson.name:
+            rules = {rule.name: rule for rule in (Fixed, HoldOut, RankGrid)}
+            parameters = dict(facts["thresholds"])
+            return ClopperPearson(rules[parameters.pop("name")](**parameters), facts["selection"])
+        case name:
+            raise UsageError("a method of the user's own", allowed=f"{Betting.name}, {ClopperPearson.name}", got=name)
+
+
+def method_named(name: str) -> Method:
+    """A method with its default parameters, by name.
+
+    Raises:
+        UsageError: no such method.
+    """
+    for method in (Betting(), ClopperPearson()):
+        if method.name == name:
+            return method
+    raise UsageError("unknown method", allowed=f"{Betting.name}, {ClopperPearson.name}", got=name)

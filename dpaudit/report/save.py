@@ -1,0 +1,68 @@
+"""A report as files. Other formats join by adding a writer under the name of their file."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from dpaudit.errors import UsageError
+from dpaudit.report import plots
+from dpaudit.report.json import dumps
+from dpaudit.report.report import Report
+
+Writer: TypeAlias = Callable[[Report, Path], None]
+"""Writes one file; writes none if the report has nothing for it. The path keeps the suffix of the final name."""
+
+
+def write_json(report: Report, path: Path) -> None:
+    """report.json."""
+    path.write_text(dumps(report.to_dict()), encoding="utf-8")
+
+
+def write_text(report: Report, path: Path) -> None:
+    """report.txt."""
+    path.write_text(f"{report}\n", encoding="utf-8")
+
+
+writers: dict[str, Writer] = {
+    "report.json": write_json,
+    "report.txt": write_text,
+    **{f"plots/{name}.{suffix}": draw for name, draw in plots.drawings.items() for suffix in ("png", "svg")},
+}
+"""File name inside the folder -> its writer, in the order of writing."""
+
+
+def save(report: Report, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write every registered file into `folder`; each appears whole or not at all.
+
+    A file that this report has nothing for is removed if an earlier report left it there.
+
+    Returns:
+        the files written.
+
+    Raises:
+        UsageError: the folder cannot be made, or a file in it cannot be written.
+    """
+    written = []
+    try:
+        for name, write in writers.items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f".partial-{path.name}")
+            try:
+                write(report, partial)
+                if partial.exists():
+                    partial.replace(path)
+                    written.append(path)
+                else:
+                    path.unlink(missing_ok=True)
+            finally:
+                partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(
+            "the report cannot be saved",
+            allowed="a folder that can be written",
+            got=f"{folder}: {error.strerror or error}",
+            remedy="another folder (--out)",
+        ) from None
+    return written

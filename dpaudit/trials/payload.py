@@ -1,0 +1,126 @@
+"""The game as one file, shipped once a worker; a task then carries a handful of numbers."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+from dpaudit.errors import AuditError, UsageError
+from dpaudit.trials.by_value import modules_by_value
+from dpaudit.trials.game import Game
+from dpaudit.trials.text import describe
+
+__all__ = ["Payload", "PayloadError", "read_payload"]
+
+
+class PayloadError(AuditError):
+    """A worker cannot load the game: no trial can run there, and none is to blame."""
+
+
+class Payload:
+    """One game and, once somebody asks for it, its file in a private temporary folder. Use it in a ``with``.
+
+    The file is a pickle, made and read by this run alone and deleted at the end; ledgers and reports never hold one.
+
+    Args:
+        game: what to play.
+        by_value: further modules to ship inside the file instead of importing them in the worker; those that define
+            the mechanism, the attack and the data are found by themselves.
+    """
+
+    def __init__(self, game: Game, *, by_value: Sequence[ModuleType] = ()) -> None:
+        self.game = game
+        self._by_value = tuple(by_value)
+        self._written: tuple[Path, str] | None = None
+
+    def file(self) -> tuple[Path, str]:
+        """The file and the digest of its content; written on the first call.
+
+        Raises:
+            UsageError: the game cannot be pickled.
+        """
+        if self._written is None:
+            content = self._dump()
+            folder = Path(tempfile.mkdtemp(prefix="dpaudit-"))  # mode 0700
+            path = folder / "game.pickle"
+            path.write_bytes(content)
+            self._written = path, _digest(content)
+        return self._written
+
+    def close(self) -> None:
+        """Delete the file."""
+        if self._written is not None:
+            shutil.rmtree(self._written[0].parent, ignore_errors=True)
+            self._written = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _dump(self) -> bytes:
+        import cloudpickle
+
+        parts = (self.game.mechanism, self.game.attack, self.game.neighbors)
+        modules = {m.__name__: m for m in (*modules_by_value(*parts), *self._by_value)}
+        try:
+            with _registered(list(modules.values())):
+                return bytes(cloudpickle.dumps(self.game))
+        except Exception as error:
+            raise UsageError(
+                "the mechanism, the data or the attack cannot be sent to a worker process",
+                got=describe(error),
+                remedy="create files, locks and generators inside the training function, or run with workers=0",
+            ) from error
+
+
+def read_payload(path: str, digest: str) -> Game:
+    """The game in the file at `path`, after its content was checked against `digest`.
+
+    Raises:
+        PayloadError: missing, changed, or it does not load here.
+    """
+    import pickle
+
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise PayloadError(
+            f"a worker cannot read the audit's payload ({describe(error)}); "
+            "an executor on other machines needs TMPDIR on a shared file system"
+        ) from None
+    if _digest(content) != digest:
+        raise PayloadError(f"the audit's payload {path} is not the one that was written")
+    try:
+        game: Any = pickle.loads(content)
+    except Exception as error:
+        raise PayloadError(f"the audit's payload does not load in a worker: {describe(error)}") from None
+    if not isinstance(game, Game):
+        raise PayloadError(f"the audit's payload holds a {type(game).__name__}, not a game")
+    return game
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=16).hexdigest()
+
+
+@contextmanager
+def _registered(modules: list[ModuleType]) -> Iterator[None]:
+    import cloudpickle
+
+    already = set(cloudpickle.list_registry_pickle_by_value())
+    ours = [m for m in modules if m.__name__ not in already and m.__name__ != "__main__"]
+    for module in ours:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in ours:
+            cloudpickle.unregister_pickle_by_value(module)

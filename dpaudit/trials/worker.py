@@ -1,0 +1,52 @@
+"""What runs in a worker process."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+from dpaudit.trials.game import Game
+from dpaudit.trials.notices import Notices
+from dpaudit.trials.payload import read_payload
+from dpaudit.trials.trial import Outcome, Trial
+
+_loaded: tuple[tuple[str, str], Game] | None = None
+
+
+def play_task(path: str, digest: str, index: int, included: bool, seed: int) -> Outcome:
+    """Play one trial of the game in the file at `path`, which is loaded once per process.
+
+    A file ``started-<index>`` beside it says that the trial began: that is when its time limit starts, and it
+    makes it a suspect if this process dies.
+
+    Raises:
+        PayloadError: the game cannot be loaded here.
+    """
+    global _loaded
+    if _loaded is None or _loaded[0] != (path, digest):
+        with Notices().listen():  # what imports print would come once from every worker
+            _loaded = (path, digest), read_payload(path, digest)
+    marker(path, index).touch()
+    return _loaded[1].play(Trial(index, included, seed))
+
+
+def marker(path: str | Path, index: int) -> Path:
+    """The file that says trial `index` has begun."""
+    return Path(path).parent / f"started-{index}"
+
+
+def prepare() -> None:
+    """Initialize a local worker: Ctrl-C is the coordinator's business, and without a coordinator there is no work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True, name="dpaudit-orphan-watch").start()
+
+
+def _leave_with(parent: int) -> None:
+    """End this process soon after its parent was killed: loky's workers would wait for tasks forever."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    if _loaded is not None:
+        shutil.rmtree(Path(_loaded[0][0]).parent, ignore_errors=True)
+    os._exit(1)
