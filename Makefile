@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 audit: $(STAMP)
-	$(PY) examples/make_audit.py
+	$(PY) examples/headline.py
 
 test: $(STAMP)
 	$(PY) -m pytest

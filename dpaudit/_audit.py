@@ -10,15 +10,17 @@ from dpaudit import defaults
 from dpaudit._conclude import coins, conclude, row
 from dpaudit._definition import Audit
 from dpaudit._facts import Facts
-from dpaudit._pilot import check_pilot
+from dpaudit._pilot import PilotRefusal, check_pilot
 from dpaudit.claim import Claim
 from dpaudit.methods import perfect_trials
 from dpaudit.methods.protocol import Method
 from dpaudit.neighbors import Neighbors
 from dpaudit.report import Note, Report
-from dpaudit.trials import Game, Ledger, Payload, Pilot, Progress, Runner, Schedule, Session, Status
+from dpaudit.trials import Game, Ledger, Payload, Progress, Runner, Schedule, Session, Status
 
 __all__ = ["audit", "judge_ledger", "run"]
+
+_SECONDS = "wall seconds"
 
 
 def audit(train: Any, neighbors: Neighbors, *, claim: Claim, **settings: Any) -> Report:
@@ -46,34 +48,42 @@ def run(
         resume=resume,
         fresh=fresh,
     ) as ledger:
-        before = int(ledger.facts["max_trials"])
-        notes: tuple[Note, ...] = ()
-        if not ledger.finished or facts.max_trials > before:
+        if not ledger.finished or facts.max_trials > Facts.from_dict(ledger.facts).max_trials:
             ledger.reopen()
             ledger.update_facts(max_trials=facts.max_trials, reproduce=facts.reproduce)
             try:
                 _play(definition, ledger, method, claim, progress)
                 ledger.finish()
             except KeyboardInterrupt:
-                notes = (Note("interrupted", "stopped by hand; what was finished is kept, --resume goes on"),)
-        return judge_ledger(ledger, claim, method, notes=notes, seconds=time.monotonic() - start)
+                pass  # what was finished is judged; that it is not all is in the report
+            except Exception as error:
+                if isinstance(error, PilotRefusal) or not ledger.count():
+                    ledger.discard()  # or it would refuse the function once it is mended
+                raise
+            ledger.set_state(_SECONDS, time.monotonic() - start + (ledger.state(_SECONDS) or 0.0))
+        return judge_ledger(ledger, claim, method)
 
 
-def judge_ledger(
-    ledger: Ledger, claim: Claim, method: Method, *, notes: tuple[Note, ...] = (), seconds: float | None = None
-) -> Report:
-    """The report on whatever a ledger holds: of a live run, or years later."""
-    kept, late, written = ledger.state("pilot"), ledger.after_stop(), ledger.outcomes()
-    extra = tuple(Note("extra-statistics", text) for text in ledger.notes())
+def judge_ledger(ledger: Ledger, claim: Claim, method: Method) -> Report:
+    """The report on whatever a ledger holds: of a live run, or years later.
+
+    Raises:
+        AuditError: the ledger was altered, or is damaged.
+    """
+    facts, written, late = Facts.from_dict(ledger.facts), ledger.outcomes(), ledger.after_stop()
+    Schedule(facts.seed).require(outcome.trial for outcome in written)
+    notes = [Note("extra-statistics", text) for text in ledger.notes()]
+    if not ledger.finished:
+        notes.insert(0, Note("unfinished", "stopped before its end; what was finished is kept, --resume goes on"))
     report = conclude(
-        Facts(**ledger.facts),
+        facts,
         claim,
         method,
         [outcome for outcome in written if outcome.trial.index not in late],
         names=ledger.names or (),
-        pilot=None if kept is None else Pilot.from_dict(kept),
-        notes=(*notes, *extra),
-        seconds=seconds,
+        pilot=Session.kept_pilot(ledger),
+        notes=notes,
+        seconds=ledger.state(_SECONDS),
     )
     return replace(report, trials=replace(report.trials, after_stop=len(written) - report.trials.completed))
 

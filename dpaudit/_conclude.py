@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 
 from dpaudit._facts import Facts
+from dpaudit._health import health
 from dpaudit.claim import Claim
 from dpaudit.evidence import TestResult, Verdict
 from dpaudit.methods import perfect_trials
 from dpaudit.methods.protocol import Method
 from dpaudit.report import History, Note, Report, TrialCounts
 from dpaudit.scores import Scores
-from dpaudit.trials import Outcome, Pilot, Schedule, Status, count_notices
+from dpaudit.trials import Outcome, Pilot, Schedule, Status
 
 __all__ = ["FAILED", "coins", "conclude", "row"]
 
 FAILED = "failed"  # the harness's own 0/1 statistic: the mechanism raised
-_MOST_NOTICES = 5
-_FAR = 5_000
+_FAR = 2_000
 
 
 def coins(seed: int, trials: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -109,14 +109,14 @@ def conclude(
         power={"perfect_trials": perfect},
         confidence=facts.confidence,
         seed=facts.seed,
-        method=method.name,
+        method=test.method if test else method.name,
         engine=facts.engine,
         threat_model=facts.threat_model,
         canary=facts.canary,
         reproduce=facts.reproduce,
         fingerprint=facts.fingerprint,
         versions=facts.versions,
-        notes=(*notes, *_notes(played, pilot, scores)),
+        notes=(*notes, *health(played, pilot, scores, claim, copies=facts.copies)),
         timings=_timings(played, seconds),
         rule=rule,
         history=_history(path),
@@ -144,12 +144,7 @@ def _verdict(
     if test is None or scores is None:
         if perfect is None or perfect > facts.max_trials:
             return Verdict.INCONCLUSIVE, f"not even perfect scores refute this claim in {facts.max_trials} trials", ""
-        done = 0 if scores is None else len(scores)
-        return (
-            Verdict.INCONCLUSIVE,
-            f"interrupted: {done} of {facts.max_trials} declared trials, and {method.name} may only be read at the end",
-            "go on with --resume",
-        )
+        return Verdict.INCONCLUSIVE, _cut_short(facts, method, scores), "go on with --resume"
     if test.refuted:
         others = [name for name in scores.names if name != FAILED]
         alone = scores.values[:, -1].any() and (
@@ -167,9 +162,16 @@ def _verdict(
     return Verdict.NOT_REFUTED, "", ""
 
 
+def _cut_short(facts: Facts, method: Method, scores: Scores | None) -> str:
+    if scores is None:
+        return "interrupted before the first trial was finished"
+    done = f"{len(scores)} of {facts.max_trials} declared trials"
+    return f"interrupted: {done}, and {method.name} may only be read at the end"
+
+
 def _perfect(facts: Facts, claim: Claim, method: Method, *, statistics: int) -> int | None:
     """Trials for perfect scores, looking further than this audit may go, so that the remedy can name a number."""
-    size = facts.max_trials
+    size = max(facts.max_trials, _FAR) if method.anytime else facts.max_trials  # anytime: it stops where it refutes
     while True:
         found = perfect_trials(method, claim, facts.confidence, coins(facts.seed, size), statistics=statistics)
         if found is not None or size >= _FAR:
@@ -187,39 +189,6 @@ def _counts(facts: Facts, played: Sequence[Outcome]) -> TrialCounts:
         included=included,
         excluded=len(played) - included,
     )
-
-
-def _notes(played: Sequence[Outcome], pilot: Pilot | None, scores: Scores | None) -> list[Note]:
-    notes = []
-    if pilot is not None and not pilot.reproducible:
-        notes.append(
-            Note(
-                "not-reproducible",
-                "two runs of trial 0 with one seed differ: the command below will not give these numbers again",
-            )
-        )
-    for status, name, what in (
-        (Status.FAILED, "failed-trials", "the training function raised"),
-        (Status.LOST, "lost-trials", "the harness lost them; they count against the accusation"),
-    ):
-        found = [outcome for outcome in played if outcome.status is status]
-        if found:
-            inside = sum(outcome.trial.included for outcome in found)
-            notes.append(
-                Note(
-                    name, f"{inside} with and {len(found) - inside} without the canary: {what}; first: {found[0].error}"
-                )
-            )
-    if scores is not None and len(scores) > 1:
-        silent = [n for n, column in zip(scores.names, scores.values.T, strict=True) if np.isnan(column).all()]
-        if silent:
-            notes.append(Note("silent-statistics", f"could not be computed in any trial: {', '.join(silent)}"))
-    notices = count_notices(played)
-    for text, count in list(notices.items())[:_MOST_NOTICES]:
-        notes.append(Note("said-by-trials", f"{text} ({count} times)"))
-    if len(notices) > _MOST_NOTICES:
-        notes.append(Note("said-by-trials", f"and {len(notices) - _MOST_NOTICES} more, see the ledger"))
-    return notes
 
 
 def _timings(played: Sequence[Outcome], seconds: float | None) -> dict[str, float]:

@@ -60,7 +60,9 @@ class Audit:
     def __post_init__(self) -> None:
         require_confidence(self.confidence)
         if isinstance(self.max_trials, bool) or not isinstance(self.max_trials, int) or self.max_trials < 1:
-            raise UsageError("max_trials", allowed="a whole number of at least 1", got=self.max_trials)
+            raise UsageError(
+                "max_trials", allowed="a whole number of at least 1", got=self.max_trials, remedy="--trials 1000"
+            )
         if not isinstance(self.claim, Claim):
             raise UsageError("claim", allowed="a dpa.Claim", got=type(self.claim).__name__)
         if not isinstance(self.neighbors, Neighbors):

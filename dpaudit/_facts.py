@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from dpaudit.claim import Claim
+from dpaudit.errors import AuditError
 
 __all__ = ["Facts", "fingerprint_digest", "versions"]
 
@@ -47,9 +48,29 @@ class Facts:
     reproduce: str
     fingerprint: str
 
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> "Facts":
+        """The inverse of `to_dict`.
+
+        Raises:
+            AuditError: facts are missing, or there are others.
+        """
+        try:
+            return cls(**kept)
+        except TypeError:
+            raise AuditError("the ledger is damaged: its facts are not those of an audit") from None
+
     def the_claim(self) -> Claim:
-        """The claim again."""
-        return Claim.from_dict(self.claim)
+        """The claim again.
+
+        Raises:
+            UsageError: a profile of the user's own.
+            AuditError: it cannot be read.
+        """
+        try:
+            return Claim.from_dict(self.claim)
+        except (KeyError, TypeError):
+            raise AuditError("the ledger is damaged: its claim cannot be read") from None
 
     def to_dict(self) -> dict[str, Any]:
         """As the ledger keeps it."""

@@ -1,6 +1,8 @@
 """Scores from a file: .npz arrays or a .csv table; never a pickle."""
 
 import csv
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,11 @@ def read_scores(path: Path) -> Scores:
 
 def _from_npz(path: Path) -> Scores:
     try:
+        if not zipfile.is_zipfile(path):  # np.load would take a lone array, and looks for a pickle in anything else
+            raise ValueError("not an .npz archive")
         with np.load(path, allow_pickle=False) as archive:
             arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"cannot read {path}", allowed=_ALLOWED, got=str(error)) from None
     if set(arrays) == {"included", "excluded"}:
         return Scores(included=arrays["included"], excluded=arrays["excluded"])
@@ -48,14 +52,27 @@ def _from_npz(path: Path) -> Scores:
 
 
 def _from_csv(path: Path) -> Scores:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "included" not in rows[0] or len(rows[0]) < 2:
-        got = "no rows" if not rows else f"columns {', '.join(str(name) for name in rows[0])}"
-        raise UsageError(f"{path} is not a table of scores", allowed=_ALLOWED, got=got)
     try:
-        mask = [int(row["included"]) for row in rows]
-        columns = {name: [float(row[name]) for row in rows] for name in rows[0] if name != "included"}
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path} has a cell that is not a number", allowed=_ALLOWED, got=str(error)) from None
-    return Scores(scores=columns, included_mask=mask)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UsageError(f"cannot read {path}", allowed=_ALLOWED, got=str(error)) from None
+    names = [name.strip() for name in header]
+    if not rows or "included" not in names or len(names) < 2 or len(set(names)) < len(names):
+        got = f"{len(rows)} rows, columns {', '.join(names) or '(none)'}"
+        raise UsageError(f"{path} is not a table of scores", allowed=_ALLOWED, got=got)
+    table = {name: [_number(path, row, i, names) for row in rows] for i, name in enumerate(names)}
+    mask = table.pop("included")
+    return Scores(scores=table, included_mask=mask)
+
+
+def _number(path: Path, row: list[str], column: int, names: list[str]) -> float:
+    """One cell; a row of another length is refused, and nothing is guessed for an empty cell ("nan" says NaN)."""
+    if len(row) != len(names):
+        raise UsageError(f"{path} has a row of another length", allowed=f"{len(names)} cells", got=", ".join(row))
+    try:
+        return float(row[column])
+    except ValueError:
+        raise UsageError(
+            f"{path} has a cell that is not a number", allowed=_ALLOWED, got=f"{names[column]} = {row[column]!r}"
+        ) from None

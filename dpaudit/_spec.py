@@ -30,13 +30,14 @@ class Spec:
 def load_spec(path: Path) -> Spec:
     """Run the file and take its `audit`.
 
-    The file's own folder is importable while it runs, as with ``python file.py``.
+    The file's own folder becomes importable, as with ``python file.py``: its functions may import later.
 
     Raises:
         UsageError: no such file, it raises, or it defines no `audit`.
     """
     if not path.is_file():
         raise UsageError("no such spec file", allowed="a Python file that defines `audit`", got=str(path))
+    source = path.read_bytes()
     name = f"dpaudit_spec_{path.stem}"
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
@@ -48,9 +49,9 @@ def load_spec(path: Path) -> Spec:
         sys.path.insert(0, folder)
     try:
         found.loader.exec_module(module)
-    except UsageError:
+    except (UsageError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # SystemExit too: its code would be read as a verdict
         raise UsageError(
             f"the spec file {path} raised", got=f"{type(error).__name__}: {error}", remedy="--debug for the traceback"
         ) from error
@@ -61,4 +62,4 @@ def load_spec(path: Path) -> Spec:
             allowed="audit = dpa.Audit(train, neighbors, claim=...)",
             got="no `audit`" if audit is None else f"audit = {type(audit).__name__}",
         )
-    return Spec(path, audit, blake2b(path.read_bytes(), digest_size=16).hexdigest())
+    return Spec(path, audit, blake2b(source, digest_size=16).hexdigest())

@@ -1,239 +1,63 @@
-"""The command line: thin; everything it does can be done from Python.
+"""The console entry point: exit codes, and one line for whatever goes wrong.
 
 Exit codes: 0 not refuted, 1 refuted, 2 anything that went wrong, 3 inconclusive, 130 interrupted.
-Machine output (``--json``) goes to stdout, human text and progress to stderr.
+An exception must never look like an accusation: Python, click and a spec that calls `sys.exit` would all leave with
+code 1. So 1 is left to a command that says so, and everything that can break is imported and run in here.
 """
 
 import os
-import shlex
 import sys
 import traceback
-from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import NoReturn
 
-import typer
-
-from dpaudit.errors import AuditError, UsageError
-from dpaudit.evidence import Verdict
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="dpaudit",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    help="Falsify a differential-privacy claim. Exit codes: 0 not refuted, 1 refuted, 2 error, 3 inconclusive.",
-)
-
-EXIT = {Verdict.NOT_REFUTED: 0, Verdict.REFUTED: 1, Verdict.INCONCLUSIVE: 3}
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object (schema 1) on stdout.")]
-Confidence = Annotated[float | None, typer.Option(help="Confidence of each statement, in (0, 1).")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Epsilon = Annotated[float | None, typer.Option(help="Claimed epsilon.")]
-Delta = Annotated[float, typer.Option(help="Claimed delta, or where a claim by parameters is quoted.")]
-Mu = Annotated[float | None, typer.Option(help="Claim: mu-GDP, instead of --epsilon.")]
-
-
-@app.command()
-def run(
-    spec: Annotated[Path, typer.Argument(help="A Python file that defines audit = dpa.Audit(...).")],
-    seed: Annotated[int | None, typer.Option(help="Seed of all coins and trials.")] = None,
-    trials: Annotated[int | None, typer.Option(help="The most trials.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Local processes; 0: this one. Default: one a core.")] = None,
-    confidence: Confidence = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of ledger and report. Default: runs/<spec>-<id>.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished audit.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the trials in --out and begin again.")] = False,
-    trial_timeout: Annotated[float | None, typer.Option(help="Seconds a trial may take.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of data sets (sets DPAUDIT_DATA).")] = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Audit a training function: play trials until the claim is refuted or they are used up.
-
-    Example: dpaudit run examples/opacus_digits.py --seed 7 --out runs/digits
-    """
-    from dpaudit._facts import fingerprint_digest
-    from dpaudit._spec import load_spec
-    from dpaudit.trials import Progress
-
-    if data is not None:
-        os.environ["DPAUDIT_DATA"] = str(data.resolve())
-    loaded = load_spec(spec)
-    given: dict[str, Any] = {
-        "seed": seed,
-        "max_trials": trials,
-        "workers": workers,
-        "confidence": confidence,
-        "trial_timeout": trial_timeout,
-    }
-    audit = replace(loaded.audit, **{name: value for name, value in given.items() if value is not None})
-    if out is None:
-        out = Path("runs") / f"{spec.stem}-{fingerprint_digest(audit.fingerprint(loaded.code))[:8]}"
-    report = replace(audit, ledger=out).run(
-        resume=resume,
-        fresh=fresh,
-        progress=Progress(),
-        reproduce=_reproduce(spec, audit.seed, trials, confidence),
-        code=loaded.code,
-    )
-    report.save(out)
-    _show(str(report), report.to_dict() if as_json else None)
-    _say(f"report in {out}")
-    raise typer.Exit(EXIT[report.verdict])
-
-
-@app.command()
-def scores(
-    file: Annotated[Path, typer.Argument(help=".npz (included, excluded | scores, included_mask) or .csv.")],
-    epsilon: Epsilon = None,
-    delta: Delta = 0.0,
-    mu: Mu = None,
-    confidence: Annotated[float, typer.Option(help="Confidence of each statement, in (0, 1).")] = 0.95,
-    game: Annotated[str, typer.Option(help="many-runs, or one-run.")] = "many-runs",
-    method: Annotated[str, typer.Option(help="betting, or clopper-pearson (trials declared beforehand).")] = "betting",
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Judge scores that were made elsewhere.
-
-    Example: dpaudit scores scores.npz --epsilon 1 --delta 1e-5 --json
-    """
-    from dpaudit._judge import judge
-    from dpaudit._scores_file import read_scores
-    from dpaudit.defaults import method_named
-
-    if game != "many-runs":
-        raise UsageError("one-run scores", allowed="--game many-runs in this version", got=game)
-    judged = judge(read_scores(file), _claim(epsilon, delta, mu), confidence=confidence, method=method_named(method))
-    _show(str(judged), judged.to_dict() if as_json else None)
-    raise typer.Exit(EXIT[judged.verdict])
-
-
-@app.command()
-def counts(
-    tp: Annotated[int, typer.Option(help="Included trials guessed included.")],
-    fp: Annotated[int, typer.Option(help="Excluded trials guessed included.")],
-    included: Annotated[int, typer.Option(help="Trials with the canary.")],
-    excluded: Annotated[int, typer.Option(help="Trials without it.")],
-    delta: Annotated[float, typer.Option(help="Where the bound stands.")] = 0.0,
-    confidence: Annotated[float, typer.Option(help="Confidence, in (0, 1).")] = 0.95,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Lower bound on epsilon from counts alone, for a rule and a number of trials fixed beforehand.
-
-    Example: dpaudit counts --tp 4922 --fp 174 --included 100000 --excluded 100000 --delta 1e-5
-    """
-    from dataclasses import asdict
-
-    from dpaudit.evidence import LowerBound
-
-    bound = LowerBound.from_counts(
-        tp=tp, fp=fp, n_included=included, n_excluded=excluded, delta=delta, confidence=confidence
-    )
-    _show(str(bound), {"schema": 1, **asdict(bound)} if as_json else None)
-
-
-@app.command()
-def plan(
-    epsilon: Epsilon = None,
-    delta: Delta = 0.0,
-    mu: Mu = None,
-    suspect_epsilon: Annotated[
-        float | None, typer.Option(help="The epsilon you suspect (not in this version).")
-    ] = None,
-    confidence: Annotated[float, typer.Option(help="Confidence of each statement, in (0, 1).")] = 0.95,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """What an audit of a claim can show at best: trials for perfect scores, and the ceiling per number of trials.
-
-    Example: dpaudit plan --epsilon 1 --delta 1e-5
-    """
-    from dpaudit.claim import Claim
-    from dpaudit.methods.power import plan as make_plan
-
-    suspect = None if suspect_epsilon is None else Claim(epsilon=suspect_epsilon, delta=delta)
-    made = make_plan(_claim(epsilon, delta, mu), suspect, confidence=confidence)
-    _show(str(made), made.to_dict() if as_json else None)
-
-
-@app.command()
-def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that an audit was run in (--out).")],
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Judge a ledger again and write its report anew; runs no trial.
-
-    Example: dpaudit report runs/digits
-    """
-    from dpaudit._audit import judge_ledger
-    from dpaudit.claim import Claim
-    from dpaudit.defaults import method_from_dict
-    from dpaudit.trials import Ledger
-
-    with Ledger.read_only(folder) as ledger:
-        facts = ledger.facts
-        made = judge_ledger(ledger, Claim.from_dict(facts["claim"]), method_from_dict(facts["method"]))
-    made.save(folder)
-    _show(str(made), made.to_dict() if as_json else None)
-    raise typer.Exit(EXIT[made.verdict])
-
-
-def _claim(epsilon: float | None, delta: float, mu: float | None) -> Any:
-    from dpaudit.claim import Claim
-
-    if (epsilon is None) == (mu is None):
-        raise UsageError("a claim is needed", allowed="--epsilon E [--delta D], or --mu M", remedy="--epsilon 1")
-    return Claim(epsilon=epsilon, delta=delta) if mu is None else Claim.gaussian(mu=mu, delta=delta or 1e-5)
-
-
-def _reproduce(spec: Path, seed: int, trials: int | None, confidence: float | None) -> str:
-    words = ["dpaudit", "run", str(spec), "--seed", str(seed)]
-    words += [] if trials is None else ["--trials", str(trials)]
-    words += [] if confidence is None else ["--confidence", repr(confidence)]
-    return shlex.join(words)
-
-
-def _show(text: str, machine: dict[str, Any] | None) -> None:
-    _say(text)
-    if machine is not None:
-        from dpaudit.report.json import dumps
-
-        print(dumps(machine))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+__all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """The console entry point; an exception must never look like an accusation, so none leaves with code 1."""
+    """Run one command and leave with its exit code.
+
+    Args:
+        arguments: the words after ``dpaudit``; None for those of this process.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        app(words, standalone_mode=True)
-    except SystemExit as leaving:
-        sys.exit(leaving.code)
+        from dpaudit._commands import app
+
+        code = app(words, prog_name="dpaudit", standalone_mode=False)
     except KeyboardInterrupt:
+        code = 130
+    except BaseException as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        _fail(_told(error))
+    if code == 130:
         _say("interrupted; what was finished is in the ledger")
-        sys.exit(130)
-    except AuditError as error:
-        _fail(f"error: {error}", debug="--debug" in words)
-    except Exception as error:
-        _fail(f"internal error: {type(error).__name__}: {error} (a bug of dpaudit; --debug shows where)", debug="--debug" in words)
-    sys.exit(0)
+    sys.exit(code or 0)
 
 
-def _fail(message: str, *, debug: bool) -> NoReturn:
-    if debug:
-        traceback.print_exc()
-    _say(f"dpaudit: {' '.join(message.split())}")
+def _told(error: BaseException) -> str:
+    from dpaudit.errors import AuditError
+
+    if isinstance(error, AuditError):
+        return str(error)
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own, of whichever click it carries
+        command = getattr(getattr(error, "ctx", None), "command_path", "dpaudit")
+        return f"{error.format_message().rstrip('.')}; try: {command} --help"
+    kind, message = type(error).__name__, " ".join(str(error).split())
+    return f"internal, {kind}{': ' * bool(message)}{message}; probably a bug of dpaudit, try: --debug to see where"
+
+
+def _fail(message: str) -> NoReturn:
+    _say(f"error: {' '.join(message.split())}")
+    try:
+        sys.stdout.flush()
+    except OSError:  # nobody reads it: the interpreter would stumble over the rest at its end, and leave with 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(2)
+
+
+def _say(text: str) -> None:
+    print(f"dpaudit: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

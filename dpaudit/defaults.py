@@ -6,14 +6,14 @@ from typing import Any
 from dpaudit.attacks import Battery
 from dpaudit.attacks import Function as AttackFunction
 from dpaudit.attacks.protocol import Attack
-from dpaudit.errors import UsageError
+from dpaudit.errors import AuditError, UsageError
 from dpaudit.mechanisms import Function as TrainFunction
 from dpaudit.mechanisms.protocol import Mechanism
 from dpaudit.methods import Betting, ClopperPearson, Fixed, HoldOut, RankGrid, Stakes
 from dpaudit.methods.protocol import Method
 from dpaudit.neighbors import Neighbors
 
-__all__ = ["THREAT_MODEL", "as_attack", "as_mechanism", "as_method", "method_from_dict"]
+__all__ = ["THREAT_MODEL", "as_attack", "as_mechanism", "as_method", "method_from_dict", "method_named"]
 
 THREAT_MODEL = "sees the release (of a model: weights and outputs), knows both data sets and the public start"
 
@@ -42,8 +42,20 @@ def as_attack(attack: Any) -> Attack:
 
 
 def as_method(method: Method | None) -> Method:
-    """Betting for None."""
-    return Betting() if method is None else method
+    """Betting for None.
+
+    Raises:
+        UsageError: something else than a method.
+    """
+    if method is None:
+        return Betting()
+    if isinstance(method, type) or any(not hasattr(method, part) for part in ("test", "lower_bound", "monitor")):
+        raise UsageError(
+            "method",
+            allowed="a Method, such as dpa.methods.Betting(), or None",
+            got=getattr(method, "__name__", repr(method)),
+        )
+    return method
 
 
 def method_from_dict(facts: Mapping[str, Any]) -> Method:
@@ -51,17 +63,23 @@ def method_from_dict(facts: Mapping[str, Any]) -> Method:
 
     Raises:
         UsageError: a method of the user's own.
+        AuditError: it cannot be read.
     """
-    match facts["name"]:
-        case Betting.name:
-            stakes = Stakes(tuple(facts["stakes"]["epsilons"]), tuple(facts["stakes"]["fractions"]))
-            return Betting(stakes, facts["order_seed"])
-        case ClopperPearson.name:
-            rules = {rule.name: rule for rule in (Fixed, HoldOut, RankGrid)}
-            parameters = dict(facts["thresholds"])
-            return ClopperPearson(rules[parameters.pop("name")](**parameters), facts["selection"])
-        case name:
-            raise UsageError("a method of the user's own", allowed=f"{Betting.name}, {ClopperPearson.name}", got=name)
+    try:
+        match facts["name"]:
+            case Betting.name:
+                stakes = Stakes(tuple(facts["stakes"]["epsilons"]), tuple(facts["stakes"]["fractions"]))
+                return Betting(stakes, facts["order_seed"])
+            case ClopperPearson.name:
+                rules = {rule.name: rule for rule in (Fixed, HoldOut, RankGrid)}
+                parameters = dict(facts["thresholds"])
+                return ClopperPearson(rules[parameters.pop("name")](**parameters), facts["selection"])
+            case name:
+                raise UsageError(
+                    "a method of the user's own", allowed=f"{Betting.name}, {ClopperPearson.name}", got=name
+                )
+    except (KeyError, TypeError):
+        raise AuditError("the ledger is damaged: its method cannot be read") from None
 
 
 def method_named(name: str) -> Method:

@@ -41,7 +41,14 @@ def _parts(thing: Any, path: tuple[str, ...]) -> Iterator[bytes]:
             yield leaf
 
 
-def _leaves(thing: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], np.ndarray[Any, Any] | bytes]]:
+def _leaves(
+    thing: Any, path: tuple[str, ...], above: tuple[int, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], np.ndarray[Any, Any] | bytes]]:
+    """Leaves with where they are; `above` has the ids of what `thing` lies in, so that a cycle ends in a marker."""
+    if id(thing) in above:
+        yield path, f"cycle:{above.index(id(thing))}".encode()
+        return
+    inside = (*above, id(thing))
     match thing:
         case None | str() | bytes() | Path() | Enum():
             yield path, f"{type(thing).__name__}:{thing!r}".encode()
@@ -51,30 +58,34 @@ def _leaves(thing: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
             yield path, np.asarray(thing)
         case np.ndarray() if thing.dtype.kind == "O":
             yield path, repr(thing.shape).encode()
-            yield from _leaves(thing.ravel().tolist(), path)
+            yield from _leaves(thing.ravel().tolist(), path, inside)
         case np.ndarray():
             yield path, thing
         case Mapping():
             for key in thing:
-                yield from _leaves(thing[key], (*path, str(key)))
+                yield from _leaves(thing[key], (*path, str(key)), inside)
         case list() | tuple():
             yield path, f"{len(thing)}".encode()
             for i, item in enumerate(thing):
-                yield from _leaves(item, (*path, str(i)))
+                yield from _leaves(item, (*path, str(i)), inside)
+        case set() | frozenset():  # without an order of its own
+            yield path, f"set:{sorted(map(digest_of, thing))}".encode()
         case _ if hasattr(thing, "detach") and hasattr(thing, "cpu"):  # a torch tensor
             yield path, _tensor_array(thing)
         case _ if callable(getattr(thing, "state_dict", None)):  # a torch module or optimizer
-            yield from _leaves(dict(thing.state_dict()), path)
+            yield from _leaves(dict(thing.state_dict()), path, inside)
         case _ if is_dataclass(thing) and not isinstance(thing, type):
             for field in fields(thing):
-                yield from _leaves(getattr(thing, field.name), (*path, field.name))
+                yield from _leaves(getattr(thing, field.name), (*path, field.name), inside)
+        case _ if callable(getattr(thing, "to_numpy", None)):  # a table or a column of one
+            yield from _leaves([list(getattr(thing, "columns", ())), thing.to_numpy()], path, inside)
         case _ if hasattr(thing, "__len__") and hasattr(thing, "__getitem__"):  # a torch Dataset
             yield path, f"{len(thing)}".encode()
             for i in range(len(thing)):
-                yield from _leaves(thing[i], (*path, str(i)))
+                yield from _leaves(thing[i], (*path, str(i)), inside)
         case _ if getattr(thing, "__dict__", None):
             yield path, type(thing).__qualname__.encode()
-            yield from _leaves(dict(sorted(vars(thing).items())), path)
+            yield from _leaves(dict(sorted(vars(thing).items())), path, inside)
         case _:
             yield path, f"{type(thing).__module__}.{type(thing).__qualname__}".encode()
 

@@ -48,7 +48,7 @@ class LowerBound:
         confidence: probability that the statement holds.
         method: the theorem that was used.
         ceiling: what perfect scores would have given in the same trials; None if not computed.
-        n_included, n_excluded: trials judged, per world.
+        n_included, n_excluded: trials (of one run: canaries) judged, per world; None where counts do not tell.
         tp, fp: counts behind the bound; None for methods without a single threshold.
         threshold: the decision threshold, statistic: the score it is on.
     """
@@ -58,8 +58,8 @@ class LowerBound:
     confidence: float
     method: str
     ceiling: float | None = None
-    n_included: int
-    n_excluded: int
+    n_included: int | None
+    n_excluded: int | None
     tp: int | None = None
     fp: int | None = None
     threshold: float | None = None

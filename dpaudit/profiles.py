@@ -44,14 +44,20 @@ class Profile(Protocol):
         ...
 
 
-def _epsilons(epsilon: ArrayLike) -> FloatArray:
+def as_epsilons(epsilon: ArrayLike) -> FloatArray:
+    """What a profile is asked, as float64 of the same shape.
+
+    Raises:
+        UsageError: below 0, or NaN.
+    """
     eps = np.asarray(epsilon, dtype=np.float64)
     if not np.all(eps >= 0):
         raise UsageError("a profile is evaluated at epsilon >= 0", allowed="[0, inf]", got=epsilon)
     return eps
 
 
-def _round_up(delta: FloatArray) -> FloatArray:
+def round_up(delta: FloatArray) -> FloatArray:
+    """Deltas in [0, 1], raised by 1e-14 for the rounding error of their formula; an exact 0 stays."""
     return np.clip(np.where(delta > 0, delta + _ROUND_UP, delta), 0.0, 1.0)
 
 
@@ -76,10 +82,10 @@ class ApproximateDP:
 
     def in_over_out(self, epsilon: ArrayLike) -> FloatArray:
         """Delta at each epsilon."""
-        eps = _epsilons(epsilon)
+        eps = as_epsilons(epsilon)
         # (e^a - e^b)/(1 + e^a) = (1 - e^(b-a))/(1 + e^-a): no overflow at any claimed epsilon
         gap = -np.expm1(np.minimum(eps, self.epsilon) - self.epsilon)
-        return _round_up(self.delta + (1 - self.delta) * gap / (1 + np.exp(-self.epsilon)))
+        return round_up(self.delta + (1 - self.delta) * gap / (1 + np.exp(-self.epsilon)))
 
     def out_over_in(self, epsilon: ArrayLike) -> FloatArray:
         """The same: the claim is symmetric."""
@@ -118,12 +124,12 @@ class Gaussian:
 
     def in_over_out(self, epsilon: ArrayLike) -> FloatArray:
         """Delta at each epsilon."""
-        eps = _epsilons(epsilon)
+        eps = as_epsilons(epsilon)
         finite = np.where(np.isinf(eps), 0.0, eps)
         upper = log_ndtr(-finite / self.mu + self.mu / 2)
         lower = finite + log_ndtr(-finite / self.mu - self.mu / 2)
         delta = np.exp(upper) * -np.expm1(np.minimum(lower - upper, 0.0))
-        return _round_up(np.where(np.isinf(eps), 0.0, delta))
+        return round_up(np.where(np.isinf(eps), 0.0, delta))
 
     def out_over_in(self, epsilon: ArrayLike) -> FloatArray:
         """The same: the curve is symmetric."""
@@ -191,12 +197,12 @@ class DPSGD:
         return {k: v for k, v in asdict(self).items() if k != "adjacency"}
 
     def _delta(self, epsilon: ArrayLike, direction: int) -> FloatArray:
-        eps = _epsilons(epsilon)
+        eps = as_epsilons(epsilon)
         flat = np.minimum(eps.ravel(), 500.0)  # past 500 the delta of 500 stands in: an upper bound, no overflow
         order = np.argsort(flat)
         out = np.empty_like(flat)
         out[order] = _pld_pmfs(self)[direction].get_delta_for_epsilon(flat[order])
-        return _round_up(out.reshape(eps.shape))
+        return round_up(out.reshape(eps.shape))
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,7 @@
 """What a mechanism hands to the adversary."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -15,8 +16,11 @@ class Release:
             final - initial show far more than final weights (DECISIONS 20).
         discrete: declare that equal releases in different trials are expected (randomized response,
             labels, counts); otherwise they mean an ignored seed, and REFUTED is forbidden.
+        facts: what the implementation says about itself (its noise multiplier, the steps it counted), for the report.
+            No evidence: attacks never get to see it.
     """
 
     value: Any
     initial: Any = None
     discrete: bool = False
+    facts: Mapping[str, float | str] = field(default_factory=dict)

@@ -18,7 +18,7 @@ BATCH, EPOCHS, NOISE, CLIP = 50, 5, 1.1, 1.0
 BATCHES = 11  # of 501 and of 502 records
 
 
-def train(data, seed):
+def train(data, seed, noise=NOISE):
     """An ordinary Opacus loop; the start is public, the rest of the randomness comes from `seed`."""
     x, y = data
     model = torch.nn.Linear(64, 10)
@@ -28,7 +28,7 @@ def train(data, seed):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     loader = DataLoader(TensorDataset(torch.as_tensor(x), torch.as_tensor(y)), batch_size=BATCH, shuffle=True)
     model, optimizer, loader = PrivacyEngine().make_private(
-        module=model, optimizer=optimizer, data_loader=loader, noise_multiplier=NOISE, max_grad_norm=CLIP
+        module=model, optimizer=optimizer, data_loader=loader, noise_multiplier=noise, max_grad_norm=CLIP
     )
     for _ in range(EPOCHS):
         for batch, labels in loader:

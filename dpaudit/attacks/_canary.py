@@ -55,6 +55,12 @@ def canary_of(neighbors: Neighbors) -> Canary:
     return Canary(record[0], y.astype(np.float64), y.dtype.kind in "iub" and y.size == 1)
 
 
+def has_target(neighbors: Neighbors) -> bool:
+    """Whether the canary is a record with a target instead of a class label."""
+    record = neighbors.canary
+    return isinstance(record, (tuple, list)) and len(record) == 2 and not canary_of(neighbors).labelled
+
+
 def flat_record(neighbors: Neighbors) -> NDArray[np.float64]:
     """The canary's features as one float64 vector; empty if it has none."""
     record = neighbors.canary

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.attacks._canary import Canary
-from dpaudit.attacks._torch import as_batch, evaluating, is_module, is_tensor
+from dpaudit.attacks._torch import as_batch, evaluating
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_module, is_tensor
 
 Row = NDArray[np.float64]
 

@@ -1,44 +1,12 @@
 """The few things attacks do to torch modules. Nothing here imports torch unless a torch object came in."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_module, is_tensor, plain_name, unwrap
 from dpaudit.release import Release
-
-_WRAPPERS = ("_module.", "_orig_mod.", "module.")
-
-
-def is_tensor(thing: Any) -> bool:
-    """Whether `thing` is a torch tensor."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(thing, torch.Tensor)
-
-
-def is_module(thing: Any) -> bool:
-    """Whether `thing` is a torch module."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(thing, torch.nn.Module)
-
-
-def unwrap(module: Any) -> Any:
-    """The user's own module inside Opacus's, torch.compile's and data-parallel wrappers."""
-    while True:
-        inner = module._modules
-        wrapped = type(module).__module__.startswith(("opacus.", "torch._dynamo", "torch.nn.parallel"))
-        names = [prefix[:-1] for prefix in _WRAPPERS if wrapped and inner.get(prefix[:-1]) is not None]
-        if not names:
-            return module
-        module = inner[names[0]]
-
-
-def plain_name(name: str) -> str:
-    """A state dict's key without the prefixes of wrappers."""
-    while name.startswith(_WRAPPERS):
-        name = name.partition(".")[2]
-    return name
 
 
 def final_state(release: Release) -> dict[str, Any]:

@@ -7,19 +7,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dpaudit.attacks._source import stable_repr
-from dpaudit.attacks._torch import is_module
+from dpaudit.attacks._canary import has_target
 from dpaudit.attacks.gradient import GradientProjection
 from dpaudit.attacks.logit import ScaledLogit
 from dpaudit.attacks.loss import CanaryLoss
 from dpaudit.attacks.non_finite import NonFinite
 from dpaudit.attacks.numbers import Numbers, as_numbers
-from dpaudit.attacks.projection import Projection
+from dpaudit.attacks.projection import Projection, projectable
 from dpaudit.attacks.protocol import Attack
 from dpaudit.attacks.scale import WeightScale
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_module
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
+from dpaudit.source import stable_repr
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -33,8 +34,11 @@ class Battery:
     * number or array of up to 64 values: each value, norm, non_finite;
     * larger array: norm, max, projection, non_finite.
 
-    The names depend on the kind of release alone. A statistic that cannot be computed is NaN, with a warning that says
-    why, the same in every trial.
+    The names depend on the kinds of model and canary alone, the same in every trial. Absent is what the kind cannot
+    have, so that it takes no share of the bets: scaled_logit without a class label, projection without a first layer of
+    the record's size (convolutions) or a direction (blank records), buffer_norm without buffers. What it could have but
+    this release does not give (a gradient where the start is not known, a model that rejects the record) is NaN,
+    where possible with a warning that says why.
 
     Args:
         parts: the attacks to run instead; what THEY raise is not caught.
@@ -62,29 +66,25 @@ class Battery:
             UsageError: a kind of release that needs an attack of its own, or two parts with the same name.
         """
         row: dict[str, float] = {}
-        for names, part in self._parts_for(release.value):
+        for names, part in self._parts_for(release.value, neighbors):
             found = part.statistics(release, neighbors) if not names else _tried(names, part, release, neighbors)
             if twice := sorted(set(found) & set(row)):
                 raise UsageError("two parts of the battery share a name", allowed="one each", got=", ".join(twice))
             row.update(found)
         return row
 
-    def _parts_for(self, value: Any) -> list[tuple[tuple[str, ...], Attack]]:
+    def _parts_for(self, value: Any, neighbors: Neighbors) -> list[tuple[tuple[str, ...], Attack]]:
         """The parts, each with its names where it may fail and stand as NaN."""
         if self.parts is not None:
             return [((), part) for part in self.parts]
-        black_box: list[tuple[tuple[str, ...], Attack]] = [
-            (("canary_loss",), CanaryLoss(self.loss)),
-            (("scaled_logit",), ScaledLogit()),
-        ]
+        black_box: list[tuple[tuple[str, ...], Attack]] = [(("canary_loss",), CanaryLoss(self.loss))]
+        if not has_target(neighbors):
+            black_box.append((("scaled_logit",), ScaledLogit()))
         if is_module(value):
-            return [
-                *black_box,
-                (("projection",), Projection()),
-                (("gradient",), GradientProjection(self.loss)),
-                ((), WeightScale()),
-                ((), NonFinite()),
-            ]
+            along: list[tuple[tuple[str, ...], Attack]] = [(("gradient",), GradientProjection(self.loss))]
+            if projectable(value, neighbors):
+                along.insert(0, (("projection",), Projection()))
+            return [*black_box, *along, ((), WeightScale()), ((), NonFinite())]
         if as_numbers(value) is not None:
             return [((), Numbers()), ((), NonFinite())]
         if hasattr(value, "predict_proba"):

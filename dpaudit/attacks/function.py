@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dpaudit.attacks._source import stable_repr
-from dpaudit.attacks._torch import is_tensor
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_tensor
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
+from dpaudit.source import stable_repr
 
 
 @dataclass(frozen=True, repr=False)

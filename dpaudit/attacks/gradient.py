@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dpaudit.attacks._canary import canary_of
-from dpaudit.attacks._source import stable_repr
-from dpaudit.attacks._torch import as_batch, changes, evaluating, initial_state, is_module, is_tensor, own_loss
+from dpaudit.attacks._torch import as_batch, changes, evaluating, initial_state, own_loss
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_module, is_tensor
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
+from dpaudit.source import stable_repr
 
 
 @dataclass(frozen=True, repr=False)

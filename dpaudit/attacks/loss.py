@@ -9,11 +9,12 @@ from scipy.special import logsumexp
 
 from dpaudit.attacks._canary import Canary, canary_of
 from dpaudit.attacks._outputs import class_scores, output_row
-from dpaudit.attacks._source import stable_repr
-from dpaudit.attacks._torch import as_batch, evaluating, is_module, own_loss
+from dpaudit.attacks._torch import as_batch, evaluating, own_loss
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_module
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
+from dpaudit.source import stable_repr
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.attacks._canary import probe_direction
-from dpaudit.attacks._torch import is_tensor
 from dpaudit.digest import arrays_in
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_tensor
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
 

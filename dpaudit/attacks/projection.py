@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.attacks._canary import canary_of, flat_record, probe_direction
-from dpaudit.attacks._torch import changes, is_module
+from dpaudit.attacks._torch import changes
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_module, unwrap
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
 
@@ -46,14 +47,25 @@ class Projection:
         return {"projection": _project(changes(release, buffers=False), direction, neighbors)}
 
 
+def projectable(module: Any, neighbors: Neighbors) -> bool:
+    """Whether this kind of model and canary has a `Projection`: a direction, and a weight that it meets."""
+    direction = probe_direction(neighbors)
+    weights = dict(unwrap(module).named_parameters())
+    return direction is not None and _first_layer(weights, direction) is not None
+
+
+def _first_layer(weights: Mapping[str, Any], direction: Floats) -> Any:
+    return next((w for w in weights.values() if w.ndim == 2 and w.shape[1] == direction.size), None)
+
+
 def _project(moved: Mapping[str, Any], direction: Floats, neighbors: Neighbors) -> float:
-    weights = [change for change in moved.values() if change.ndim >= 2]
-    first = next((w for w in weights if w.ndim == 2 and w.shape[1] == direction.size), None)
+    first = _first_layer(moved, direction)
     if first is None:
         return np.nan
     with np.errstate(all="ignore"):
         along: Floats = first.cpu().numpy() @ direction
-        weighting = _row_weighting(neighbors, along.size) if len(weights) == 1 else None
+        linear = sum(change.ndim >= 2 for change in moved.values()) == 1
+        weighting = _row_weighting(neighbors, along.size) if linear else None
         return float(np.linalg.norm(along) if weighting is None else weighting @ along)
 
 

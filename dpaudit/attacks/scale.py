@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from dpaudit.attacks._torch import changes, is_module
+from dpaudit.attacks._torch import changes
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_module
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
 
@@ -17,14 +18,14 @@ class WeightScale:
     """``weight_norm``, ``weight_max``, ``buffer_norm``: size of final minus initial (final, if no start is known).
 
     Euclidean norm and largest magnitude over the parameters, Euclidean norm over the buffers (running statistics of
-    normalisation layers; NaN for a module without any). Shows sums that were not clipped, divisors and step counts
+    normalisation layers; absent for a module without any). Shows sums that were not clipped, divisors and step counts
     taken from the size of the data set, and statistics released beside the weights.
     """
 
     name: ClassVar[str] = "weight scale"
 
     def statistics(self, release: Release, neighbors: Neighbors) -> Mapping[str, float]:
-        """The three statistics, float64, >= 0; inf or NaN for diverged weights.
+        """The two or three statistics, float64, >= 0; inf or NaN for diverged weights.
 
         Raises:
             UsageError: the release is not a torch module.
@@ -34,11 +35,13 @@ class WeightScale:
         weights = list(changes(release, buffers=False).values())
         buffers = list(changes(release, buffers=True).values())
         largest = [float(part.abs().max()) for part in weights if part.numel()]
-        return {
+        row = {
             "weight_norm": _norm([float((part**2).sum()) for part in weights]),
             "weight_max": float(np.max(largest)) if largest else np.nan,  # np.max, for it keeps NaN
-            "buffer_norm": _norm([float((part**2).sum()) for part in buffers]),
         }
+        if buffers:
+            row["buffer_norm"] = _norm([float((part**2).sum()) for part in buffers])
+        return row
 
 
 def _norm(squares: list[float]) -> float:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from dpaudit.errors import UsageError
-from dpaudit.mechanisms._source import stable_repr
 from dpaudit.mechanisms.opacus import recording
 from dpaudit.release import Release
+from dpaudit.source import stable_repr
 
 _EXPECTED = "train(data, seed) -> model, or train(data, seed, initial) -> model"
 
@@ -24,7 +24,8 @@ class Function:
         initial: the public start, such as ``neighbors.context["initial_state"]``. Each run gets a copy of its own,
             and the release carries it.
 
-    Where nothing else tells the start, weights are taken down when Opacus's ``make_private`` is called (`recording`).
+    Where nothing else tells the start, weights are taken down when Opacus's ``make_private`` is called, and what Opacus
+    says about itself becomes the release's facts, those the function gave first (`recording`).
 
     Raises:
         UsageError: a function of another signature.
@@ -55,10 +56,10 @@ class Function:
         if made is None:
             raise UsageError("the training function returned nothing", allowed=_EXPECTED, got="None")
         release = made if isinstance(made, Release) else Release(made)
-        if release.initial is not None:
-            return release
-        start = self.initial if given else recorder.start_of(release.value)
-        return release if start is None else replace(release, initial=start)
+        start = release.initial
+        if start is None:
+            start = self.initial if given else recorder.start_of(release.value)
+        return replace(release, initial=start, facts={**recorder.facts_of(release.value), **release.facts})
 
     def __repr__(self) -> str:
         from dpaudit.digest import digest_of

@@ -14,7 +14,7 @@ from dpaudit.adjacency import Adjacency
 from dpaudit.claim import Claim
 from dpaudit.errors import UsageError, require_probability
 from dpaudit.neighbors import Neighbors, records_in
-from dpaudit.profiles import FloatArray, _epsilons, _round_up
+from dpaudit.profiles import FloatArray, as_epsilons, round_up
 from dpaudit.release import Release
 
 Mask = NDArray[np.bool_]
@@ -41,8 +41,8 @@ class LaplaceProfile:
 
     def in_over_out(self, epsilon: ArrayLike) -> FloatArray:
         """Delta at each epsilon."""
-        eps = _epsilons(epsilon)
-        return _round_up(-np.expm1(np.minimum(eps - self.epsilon, 0.0) / 2))
+        eps = as_epsilons(epsilon)
+        return round_up(-np.expm1(np.minimum(eps - self.epsilon, 0.0) / 2))
 
     def out_over_in(self, epsilon: ArrayLike) -> FloatArray:
         """The same: the curve is symmetric."""

@@ -1,51 +1,87 @@
-"""Taking down what Opacus starts from, while the user's own training code runs unchanged."""
+"""Taking down what Opacus starts from and what it says about itself, while the user's own code runs unchanged."""
 
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from dpaudit.modules import is_module, plain_name, unwrap
+
 _METHODS = ("make_private", "make_private_with_epsilon")
-_PREFIXES = ("_module.", "_orig_mod.", "module.")
+
+
+@dataclass
+class Private:
+    """One module that was made private.
+
+    Attributes:
+        module: unwrapped.
+        start: a clone of its state dict on entry, names without wrappers.
+        facts: what `make_private` made of it, on return; empty until then.
+        accountant: the engine's, once `make_private` has returned.
+    """
+
+    module: Any
+    start: dict[str, Any]
+    facts: dict[str, float | str] = field(default_factory=dict)
+    accountant: Any = None
 
 
 @dataclass
 class Recorder:
-    """The modules that were made private during one run, each with its state on entry.
+    """The modules that were made private during one run, in the order of the calls."""
 
-    Attributes:
-        starts: pairs of a module (unwrapped) and a clone of its state dict, in the order of the calls.
-    """
+    made: list[Private] = field(default_factory=list)
 
-    starts: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
-
-    def note(self, module: Any) -> None:
-        """Take down `module`'s state, unless it is known already: its first call is where training starts."""
-        plain = _unwrap(module)
-        if all(plain is not known for known, _ in self.starts):
-            state = {_plain_name(k): v.detach().clone() for k, v in plain.state_dict().items() if hasattr(v, "detach")}
-            self.starts.append((plain, state))
+    def note(self, module: Any) -> Private:
+        """The record of `module`, with its state now if it is new: its first call is where training starts."""
+        plain = unwrap(module)
+        known = next((one for one in self.made if one.module is plain), None)
+        if known is None:
+            state = {plain_name(k): v.detach().clone() for k, v in plain.state_dict().items() if hasattr(v, "detach")}
+            known = Private(plain, state)
+            self.made.append(known)
+        return known
 
     def start_of(self, value: Any) -> dict[str, Any] | None:
-        """The state dict that the released module started from, or None if that is not known.
+        """The state dict that the released module started from, or None if that is not known."""
+        found = self._of(value)
+        return None if found is None else found.start
 
-        The module itself, else (a copy was released) the latest one with the same names and shapes.
+    def facts_of(self, value: Any) -> dict[str, float | str]:
+        """What Opacus said while the released value was trained; empty if nothing was made private.
+
+        ``opacus.`` and: ``noise_multiplier``, ``max_grad_norm`` (the total of several), ``sample_rate`` (1 over the
+        number of batches), ``expected_batch_size`` (the divisor of a mean), ``loss_reduction``; read now: ``steps``
+        (what the accountant counted) and ``accountant`` (its name). ``models`` only if several were made private;
+        where the release does not tell which one it is, the last one speaks.
         """
-        torch = sys.modules.get("torch")
-        if not self.starts or torch is None or not isinstance(value, torch.nn.Module):
+        if not self.made:
+            return {}
+        found = self._of(value) or self.made[-1]
+        facts = dict(found.facts)
+        with suppress(Exception):  # an accountant of the user's own
+            facts["opacus.steps"] = sum(int(steps) for _, _, steps in found.accountant.history)
+        with suppress(Exception):
+            facts["opacus.accountant"] = str(found.accountant.mechanism())
+        return facts | ({"opacus.models": len(self.made)} if len(self.made) > 1 else {})
+
+    def _of(self, value: Any) -> Private | None:
+        """The record of the module itself, else (a copy was released) the latest with the same names and shapes."""
+        if not self.made or not is_module(value):
             return None
-        plain = _unwrap(value)
-        shapes = {_plain_name(k): v.shape for k, v in plain.state_dict().items() if hasattr(v, "shape")}
-        same = [state for module, state in self.starts if module is plain]
-        alike = [state for _, state in reversed(self.starts) if {k: v.shape for k, v in state.items()} == shapes]
+        plain = unwrap(value)
+        shapes = {plain_name(k): v.shape for k, v in plain.state_dict().items() if hasattr(v, "shape")}
+        same = [one for one in self.made if one.module is plain]
+        alike = [one for one in reversed(self.made) if {k: v.shape for k, v in one.start.items()} == shapes]
         return next(iter(same + alike), None)
 
 
 @contextmanager
 def recording() -> Iterator[Recorder]:
-    """While it is open, every ``PrivacyEngine.make_private`` notes its module's weights first.
+    """While it is open, every ``PrivacyEngine.make_private`` notes weights on entry and its settings on return.
 
     Does nothing unless Opacus is imported already. Subclasses with a ``make_private`` of their own are covered. The
     classes are as they were afterwards, whatever happens inside.
@@ -75,23 +111,29 @@ def _noting(method: Callable[..., Any], recorder: Recorder) -> Callable[..., Any
     @functools.wraps(method)
     def noted(engine: Any, *args: Any, **kwargs: Any) -> Any:
         module = kwargs.get("module", args[0] if args else None)
-        if hasattr(module, "state_dict"):
-            recorder.note(module)
-        return method(engine, *args, **kwargs)
+        private = recorder.note(module) if hasattr(module, "state_dict") else None
+        made = method(engine, *args, **kwargs)
+        if private is not None:  # calls are nested; the outermost returns last and has the last word
+            private.facts, private.accountant = _facts(made), getattr(engine, "accountant", None)
+        return made
 
     return noted
 
 
-def _unwrap(module: Any) -> Any:
-    while type(module).__module__.startswith(("opacus.", "torch._dynamo", "torch.nn.parallel")):
-        inner = next((module._modules[p[:-1]] for p in _PREFIXES if module._modules.get(p[:-1]) is not None), None)
-        if inner is None:
-            break
-        module = inner
-    return module
-
-
-def _plain_name(name: str) -> str:
-    while name.startswith(_PREFIXES):
-        name = name.partition(".")[2]
-    return name
+def _facts(made: Any) -> dict[str, float | str]:
+    """Settings of the optimizer and the loader that `make_private` returned, as far as this Opacus tells them."""
+    if not isinstance(made, tuple) or len(made) < 3:
+        return {}
+    optimizer, loader = made[1], made[-1]
+    read: dict[str, Callable[[], float | str]] = {
+        "noise_multiplier": lambda: float(optimizer.noise_multiplier),
+        "max_grad_norm": lambda: float(optimizer.max_grad_norm),
+        "sample_rate": lambda: 1 / len(loader),
+        "expected_batch_size": lambda: float(optimizer.expected_batch_size),
+        "loss_reduction": lambda: str(optimizer.loss_reduction),
+    }
+    facts: dict[str, float | str] = {}
+    for name, value in read.items():
+        with suppress(Exception):  # what it does not tell must not stop the training
+            facts[f"opacus.{name}"] = value()
+    return facts

@@ -39,7 +39,10 @@ def perfect_trials(
         mask = included_mask[:size]
         if size == 0 or mask.all() or not mask.any():
             return None
-        result = method.test(perfect_scores(mask, statistics), claim, confidence)
+        try:
+            result = method.test(perfect_scores(mask, statistics), claim, confidence)
+        except UsageError:  # too few for a method that sets some aside
+            return None
         return result.trials_used if result.refuted else None
 
     found = needed(len(included_mask))

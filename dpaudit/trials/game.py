@@ -1,17 +1,20 @@
 """The distinguishing game: one world's data into the mechanism, its release into the attack."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, Protocol
+
+import numpy as np
 
 from dpaudit.digest import all_finite, digest_of
 from dpaudit.errors import AuditError
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
+from dpaudit.trials.mutation import MutationGuard
 from dpaudit.trials.notices import Notices
 from dpaudit.trials.seeding import heavy_modules, one_torch_thread, seed_everything
-from dpaudit.trials.text import describe, trace_of
+from dpaudit.trials.text import describe, one_line, trace_of
 from dpaudit.trials.trial import Outcome, Status, Trial
 
 __all__ = ["Game"]
@@ -38,6 +41,7 @@ class Game:
     mechanism: _Mechanism
     neighbors: Neighbors
     attack: _Attack
+    _guard: MutationGuard = field(default_factory=MutationGuard, init=False, repr=False, compare=False)
 
     def play(self, trial: Trial) -> Outcome:
         """Run one trial; whatever the mechanism and the attack do comes back as an outcome.
@@ -47,43 +51,40 @@ class Game:
         attack raises is LOST. Warnings and printed text become notices.
 
         Raises:
-            KeyboardInterrupt: only that one.
+            KeyboardInterrupt: raised by the mechanism or the user.
+            UsageError: the data set was changed in place, so no trial after it is worth anything.
         """
-        start, notices = perf_counter(), Notices()
+        start, notices, data = perf_counter(), Notices(), self.neighbors.world(trial.included)
         with notices.listen():
-            status, result = self._play(trial, notices)
-        seconds = perf_counter() - start
-        if isinstance(result, BaseException):
-            return Outcome(trial, status, {}, describe(result), trace_of(result), seconds, notices=notices.counts())
-        statistics, digest = result
-        return Outcome(trial, status, statistics, seconds=seconds, digest=digest, notices=notices.counts())
+            self._guard.before(trial.included, data, notices)
+            outcome = self._play(trial, data, notices)
+            self._guard.after(trial.included, data, notices)
+        return replace(outcome, seconds=perf_counter() - start, notices=notices.counts())
 
-    def _play(
-        self, trial: Trial, notices: Notices
-    ) -> tuple[Status, BaseException | tuple[dict[str, float], str | None]]:
+    def _play(self, trial: Trial, data: Any, notices: Notices) -> Outcome:
         try:
-            release = self._run(trial)
+            release = self._run(data, trial.seed)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            return Status.FAILED, error
+            return Outcome(trial, Status.FAILED, {}, describe(error), trace_of(error))
         try:
             with one_torch_thread():
-                return Status.OK, (self._read(release), _digest(release, notices))
+                statistics, digest = self._read(release), _digest(release, notices)
+                return Outcome(trial, Status.OK, statistics, digest=digest, facts=_facts(release))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            return Status.LOST, error
+            return Outcome(trial, Status.LOST, {}, describe(error), trace_of(error))
 
-    def _run(self, trial: Trial) -> Release:
+    def _run(self, data: Any, seed: int) -> Release:
         """The mechanism, seeded. If it loads torch or opacus on the way, they were not: once more, seeded."""
-        data = self.neighbors.world(trial.included)
         while True:
             loaded = heavy_modules()
-            seed_everything(trial.seed)
+            seed_everything(seed)
             try:
                 with one_torch_thread():
-                    release = self.mechanism.run(data, trial.seed)
+                    release = self.mechanism.run(data, seed)
             except KeyboardInterrupt:
                 raise
             except BaseException:
@@ -96,7 +97,8 @@ class Game:
     def _read(self, release: Release) -> dict[str, float]:
         if not isinstance(release, Release):
             raise AuditError(f"the mechanism returned a {type(release).__name__}, not a Release")
-        statistics = self.attack.statistics(release, self.neighbors)
+        # what the implementation says about itself is not released: to count it would accuse without a leak
+        statistics = self.attack.statistics(replace(release, facts={}), self.neighbors)
         plain: dict[str, float] = {}
         for name, value in statistics.items():
             if not isinstance(name, str):
@@ -114,3 +116,14 @@ def _digest(release: Release, notices: Notices) -> str | None:
     except Exception as error:
         notices.add(f"this release cannot be compared with others: {describe(error)}")
         return None
+
+
+def _facts(release: Release) -> dict[str, float | str]:
+    """Plain numbers and short texts; of anything else its text."""
+    return {one_line(str(name), 100): _fact(value) for name, value in release.facts.items()}
+
+
+def _fact(value: Any) -> float | str:
+    if isinstance(value, (bool, int, float)):
+        return value
+    return value.item() if isinstance(value, np.number) else one_line(str(value), 200)

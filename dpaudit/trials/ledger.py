@@ -122,12 +122,12 @@ class Ledger:
     @property
     def fingerprint(self) -> dict[str, str]:
         """What was fixed when the ledger was made."""
-        return dict(self._meta("fingerprint"))
+        return self._facts("fingerprint")
 
     @property
     def facts(self) -> dict[str, Any]:
         """JSON facts: max_trials, command line, ..."""
-        return dict(self._meta("facts"))
+        return self._facts("facts")
 
     def update_facts(self, **changes: Any) -> None:
         """Change some facts, max_trials for one."""
@@ -226,6 +226,18 @@ class Ledger:
         with transaction(self._database):
             self._put_state({key: value})
 
+    def discard(self) -> None:
+        """Delete the file, before anything worth keeping is in it; still to be closed.
+
+        Raises:
+            AuditError: there are trials besides trial 0, which the pilot runs.
+        """
+        if self.count() > 1:
+            raise AuditError(f"a ledger with {self.count()} trials is not thrown away")
+        self._database.close()
+        if self.path is not None:
+            ledger_file.remove(self.path)
+
     def close(self) -> None:
         """Close the file and let others in."""
         self._database.close()
@@ -247,6 +259,12 @@ class Ledger:
     def _meta(self, key: str) -> Any:
         row = self._database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else load_json(row[0], key)
+
+    def _facts(self, key: str) -> dict[str, Any]:
+        found = self._meta(key)
+        if not isinstance(found, dict):
+            raise AuditError(f"the ledger is damaged: its {key} are gone")
+        return found
 
     def _set_meta(self, key: str, value: Any) -> None:
         with transaction(self._database) as database:

@@ -1,6 +1,7 @@
 """What one trial warns and prints: distinct texts with counts, bounded however much there is."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -9,10 +10,15 @@ from dpaudit.trials.text import one_line
 
 MOST_TEXTS = 20
 MOST_CHARACTERS = 300
+MOST_OF_A_WARNING = 160
+_SENTENCE_END = re.compile(r"[.!?](?=\s+[^a-z\s])")  # not the dots of "e.g. this"
 
 
 class Notices:
-    """Counts distinct texts; those past the first twenty are counted together."""
+    """Counts distinct texts; those past the first twenty are counted together.
+
+    Of a warning its category and first sentence are kept, at most 160 characters: libraries warn in every trial.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -39,7 +45,7 @@ class Notices:
         printed = _Lines(self)
 
         def note(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
-            self.add(f"{category.__name__}: {message}")
+            self.add(f"{category.__name__}: {first_sentence(str(message))}")
 
         with warnings.catch_warnings(), redirect_stdout(printed), redirect_stderr(printed):
             warnings.simplefilter("always")
@@ -70,3 +76,10 @@ class _Lines(io.TextIOBase):
     def end(self) -> None:
         self._notices.add(self._line)
         self._line = ""
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of `text` on one line, at most 160 characters."""
+    line = one_line(text, 4 * MOST_OF_A_WARNING)
+    end = _SENTENCE_END.search(line)
+    return one_line(line if end is None else line[: end.end()], MOST_OF_A_WARNING)

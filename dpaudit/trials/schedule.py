@@ -1,9 +1,10 @@
 """Coins and seeds: everything random that the harness itself decides, fixed by the audit's seed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from dpaudit.errors import UsageError
+from dpaudit.errors import AuditError, UsageError
 from dpaudit.trials.trial import Trial
 
 _ROUNDS = 8
@@ -47,6 +48,19 @@ class Schedule:
         _check(index, "trial index")
         coin = blake2b(index.to_bytes(8, "little"), key=self._coin_key, digest_size=1).digest()[0] & 1
         return Trial(index=index, included=bool(coin), seed=self._permute(index))
+
+    def require(self, trials: Iterable[Trial]) -> None:
+        """Refuse trials of a ledger that do not have the coin and the seed they must have.
+
+        Raises:
+            AuditError: the ledger was altered.
+        """
+        for trial in trials:
+            if trial != self.trial(trial.index):
+                raise AuditError(
+                    f"the ledger was altered: trial {trial.index} does not have the coin and seed "
+                    f"of audit seed {self.seed}"
+                )
 
     def pilot(self, number: int) -> int:
         """The seed of pilot run `number`, 0 <= number < 2^31; never the seed of a trial.

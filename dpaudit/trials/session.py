@@ -40,14 +40,22 @@ class Session:
         self.schedule, self.ledger, self.runner, self.max_trials = schedule, ledger, runner, max_trials
         self._held: dict[int, Outcome] = {}  # written, not yet handed on
         self._stopped = False
-        for outcome in ledger.outcomes():
-            if outcome.trial != schedule.trial(outcome.trial.index):
-                raise AuditError(
-                    f"the ledger was altered: trial {outcome.trial.index} does not have the coin and seed "
-                    f"of audit seed {schedule.seed}"
-                )
-            if outcome.trial.index < max_trials:
-                self._held[outcome.trial.index] = outcome
+        there = ledger.outcomes()
+        schedule.require(outcome.trial for outcome in there)
+        self._held.update((outcome.trial.index, outcome) for outcome in there if outcome.trial.index < max_trials)
+
+    @staticmethod
+    def kept_pilot(ledger: Ledger) -> Pilot | None:
+        """The pilot that `ledger` holds; None if there was none yet.
+
+        Raises:
+            AuditError: it is damaged.
+        """
+        kept = ledger.state(_PILOT)
+        try:
+            return None if kept is None else Pilot.from_dict(kept)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise AuditError("the ledger is damaged: its pilot runs cannot be read") from None
 
     def pilot(self) -> Pilot:
         """Before the first trial: D0 and D1 with one seed of their own, trial 0, and trial 0 again.
@@ -56,12 +64,9 @@ class Session:
 
         Fixes the statistics' names, writes trial 0, and is kept in the ledger, so that a resume does not repeat it.
         """
-        kept = self.ledger.state(_PILOT)
+        kept = self.kept_pilot(self.ledger)
         if kept is not None:
-            try:
-                return Pilot.from_dict(kept)
-            except (KeyError, TypeError, ValueError, AttributeError):
-                raise AuditError("the ledger is damaged: its pilot runs cannot be read") from None
+            return kept
         seed, zero = self.schedule.pilot(0), self.schedule.trial(0)
         wanted = [
             Trial(_D0, included=False, seed=seed),

@@ -1,7 +1,7 @@
 """One trial of the distinguishing game, and what came of it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +54,7 @@ class Outcome:
             NaN or infinity, or if its content cannot be digested. Equal digests of different trials mean an
             ignored seed.
         notices: distinct warnings and printed lines with their counts.
+        facts: what the implementation said about itself (`Release.facts`); kept of pilot runs, not of trials.
     """
 
     trial: Trial
@@ -64,6 +65,7 @@ class Outcome:
     seconds: float = 0.0
     digest: str | None = None
     notices: tuple[tuple[str, int], ...] = ()
+    facts: Mapping[str, float | str] = field(default_factory=dict)
 
     @classmethod
     def lost(cls, trial: Trial, error: str, *, trace: str = "", seconds: float = 0.0) -> "Outcome":

@@ -19,7 +19,6 @@ MODULE = {
     "gradient",
     "weight_norm",
     "weight_max",
-    "buffer_norm",
     "non_finite",
 }
 
@@ -71,10 +70,9 @@ def test_non_finite_numbers(bad, neighbors):
         assert not np.isfinite(row["norm"])
 
 
-def test_a_module_has_the_same_names_whatever_it_is(softmax, make_linear, neighbors, make_neighbors):
+def test_a_linear_model_has_the_same_names_whatever_became_of_it(softmax, make_linear, neighbors):
     assert set(Battery().statistics(Release(softmax), neighbors)) == MODULE
     assert set(Battery().statistics(Release(softmax, initial=softmax), neighbors)) == MODULE
-    assert set(Battery().statistics(Release(make_linear([[1.0] * 3], [0.0])), make_neighbors(y=0.5))) == MODULE
     diverged = make_linear(np.full((3, 3), np.nan), np.zeros(3))
     row = Battery().statistics(Release(diverged, initial=softmax), neighbors)
     assert set(row) == MODULE
@@ -82,19 +80,34 @@ def test_a_module_has_the_same_names_whatever_it_is(softmax, make_linear, neighb
     assert not np.isfinite(list(row.values())).any()
 
 
-def test_regression_is_quiet_about_the_logit_it_lacks(make_linear, make_neighbors):
+def test_what_a_kind_of_model_and_canary_cannot_have_is_absent(softmax, neighbors, make_linear, make_neighbors):
+    def names(model, neighbors):
+        return set(Battery().statistics(Release(model, initial=model), neighbors))
+
+    normalised = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    assert names(normalised, neighbors) == MODULE | {"buffer_norm"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        row = Battery().statistics(Release(make_linear([[1.0] * 3], [0.0])), make_neighbors(y=0.5))
+        assert names(make_linear([[1.0] * 3], [0.0]), make_neighbors(y=0.5)) == MODULE - {"scaled_logit"}
+        assert names(softmax, make_neighbors(x=np.zeros(3, np.float32))) == MODULE - {"projection"}  # no direction
+    image = make_neighbors(x=np.ones((1, 3, 3), np.float32))
+    convolution = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 3))
+    assert names(convolution, image) == MODULE - {"projection"}
+    unknown = Neighbors(neighbors.excluded, neighbors.included, context=neighbors.context)
+    with pytest.warns(RuntimeWarning, match="needs the canary's record"):
+        assert names(softmax, unknown) == MODULE
+
+
+def test_regression(make_linear, make_neighbors):
+    row = Battery().statistics(Release(make_linear([[1.0] * 3], [0.0])), make_neighbors(y=0.5))
     assert row["canary_loss"] == -(1.5**2)
-    assert np.isnan(row["scaled_logit"])
 
 
 def test_a_model_that_does_not_take_the_record_says_why_and_the_rest_stands(neighbors):
     model = nn.Conv2d(1, 3, 2)
     with pytest.warns(RuntimeWarning, match="says nothing") as told:
         row = Battery().statistics(Release(model, initial=model), neighbors)
-    assert set(row) == MODULE
+    assert set(row) == MODULE - {"projection"}
     assert np.isnan(row["canary_loss"])
     assert np.isnan(row["gradient"])
     assert row["weight_norm"] == 0
@@ -134,7 +147,7 @@ def test_other_releases_ask_for_an_attack(value, neighbors):
 
 def test_parts(softmax, neighbors):
     row = Battery([CanaryLoss(), WeightScale()]).statistics(Release(softmax), neighbors)
-    assert set(row) == {"canary_loss", "weight_norm", "weight_max", "buffer_norm"}
+    assert set(row) == {"canary_loss", "weight_norm", "weight_max"}
     with pytest.raises(UsageError, match="share a name; allowed: one each; got: canary_loss"):
         Battery([CanaryLoss(), CanaryLoss()]).statistics(Release(softmax), neighbors)
     for bad in ([], [3.0]):

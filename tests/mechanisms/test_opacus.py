@@ -113,7 +113,7 @@ def test_a_model_made_private_twice_started_before_the_first_time():
         copied.load_state_dict(model.state_dict())
         with recording() as inner:  # nested recordings do not disturb each other
             train(d, seed, model=copied)
-        assert len(inner.starts) == 1
+        assert len(inner.made) == 1
         return model
 
     check(Function(twice).run(data(), 7), starts[0])
@@ -155,6 +155,104 @@ def test_the_recording_does_not_change_training():
     with_recording = plain_state(Function(train).run(data(), 3).value)
     without = plain_state(train(data(), 3))
     assert all(torch.equal(with_recording[k], without[k]) for k in without)
+
+
+def digits(records):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(records, 3, generator=generator), torch.arange(records) % 2
+
+
+def private(data, seed, mode="hooks", batch=50, epochs=2, engine=PrivacyEngine, **settings):
+    """The loop of the documentation, Poisson sampling and all."""
+    torch.manual_seed(seed)
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    loader = DataLoader(TensorDataset(*data), batch_size=batch)
+    made = engine().make_private(
+        module=model,
+        optimizer=optimizer,
+        data_loader=loader,
+        criterion=nn.CrossEntropyLoss(),
+        grad_sample_mode=mode,
+        **{"noise_multiplier": 1.25, "max_grad_norm": 2.0} | settings,
+    )
+    wrapped, optimizer, loader = made[0], made[1], made[-1]
+    criterion = made[2] if mode == "ghost" else nn.CrossEntropyLoss()
+    for _ in range(epochs):
+        for x, y in loader:
+            optimizer.zero_grad()
+            criterion(wrapped(x), y).backward()
+            optimizer.step()
+    return wrapped
+
+
+@pytest.mark.parametrize("mode", ["hooks", "ghost"])
+def test_what_opacus_says_about_itself(mode):
+    facts = Function(functools.partial(private, mode=mode)).run(digits(501), 3).facts
+    assert facts == {
+        "opacus.noise_multiplier": 1.25,
+        "opacus.max_grad_norm": 2.0,
+        "opacus.sample_rate": 1 / 11,
+        "opacus.expected_batch_size": 45.0,  # int(501 / 11)
+        "opacus.loss_reduction": "mean",
+        "opacus.steps": 22,
+        "opacus.accountant": "prv",
+    }
+
+
+@pytest.mark.parametrize("mode", ["hooks", "ghost"])
+def test_facts_differ_between_worlds_where_opacus_goes_by_the_size_of_the_data(mode):
+    def facts(records, batch):
+        return Function(functools.partial(private, mode=mode, batch=batch, epochs=1)).run(digits(records), 3).facts
+
+    assert facts(501, 50) == facts(502, 50)
+    less, more = facts(400, 40), facts(401, 40)
+    assert {name for name in less if less[name] != more[name]} == {
+        "opacus.sample_rate",
+        "opacus.expected_batch_size",
+        "opacus.steps",
+    }
+
+
+def test_the_noise_that_opacus_computed_is_a_fact():
+    facts = Function(lambda d, s: train(d, s, epsilon=8.0, engine=functools.partial(PrivacyEngine, accountant="rdp")))
+    found = facts.run(data(), 7).facts
+    assert 0.1 < found["opacus.noise_multiplier"] < 2.0
+    assert (found["opacus.accountant"], found["opacus.steps"]) == ("rdp", 2)
+
+
+def test_several_norms_count_as_their_total_and_a_subclass_has_the_last_word():
+    class Quieter(PrivacyEngine):
+        def make_private(self, **kwargs):
+            made = super().make_private(**kwargs)
+            made[1].noise_multiplier /= 5
+            return made
+
+    norms = {"clipping": "per_layer", "max_grad_norm": [3.0, 4.0]}
+    found = Function(lambda d, s: private(d, s, engine=Quieter, **norms)).run(digits(100), 3).facts
+    assert found["opacus.max_grad_norm"] == 5.0
+    assert found["opacus.noise_multiplier"] == 0.25
+
+
+def test_the_users_own_facts_go_first_and_numbers_have_facts_too():
+    def release(d, seed):
+        model = private(d, seed)
+        return Release(float(model._module.bias[0].detach()), facts={"opacus.steps": "22, I think", "temperature": 1.5})
+
+    found = Function(release).run(digits(501), 3).facts
+    assert found["opacus.steps"] == "22, I think"
+    assert (found["temperature"], found["opacus.noise_multiplier"]) == (1.5, 1.25)
+
+
+def test_of_several_models_the_released_one_speaks():
+    def two(d, seed):
+        first = private(d, seed)
+        private(d, seed, noise_multiplier=9.0)
+        return first
+
+    found = Function(two).run(digits(100), 3).facts
+    assert (found["opacus.noise_multiplier"], found["opacus.models"]) == (1.25, 2)
+    assert Function(lambda d, s: nn.Linear(1, 1)).run(digits(100), 3).facts == {}
 
 
 def test_without_opacus_nothing_is_imported():

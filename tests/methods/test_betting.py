@@ -168,3 +168,11 @@ def test_fair_order_uses_fresh_coins_until_one_world_is_exhausted() -> None:
 def test_one_run_scores_are_refused() -> None:
     with pytest.raises(UsageError, match="many-runs scores"):
         Betting().test(Scores.one_run(scores=[1.0, 0.0], included_mask=[True, False]), Claim(epsilon=1), 0.95)
+
+
+def test_bound_for_a_group_is_per_record() -> None:
+    scores = gaussian_scores(300, 3.0, 8)
+    one = Betting().lower_bound(scores, delta=1e-3, confidence=0.95)
+    three = Betting().lower_bound(scores, delta=1e-3, confidence=0.95, copies=3)
+    assert 0 < three.epsilon < one.epsilon / 2
+    assert Betting().lower_bound(scores, delta=0.4, confidence=0.95, copies=3).epsilon == 0.0  # nothing left to refute

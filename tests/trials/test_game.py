@@ -94,10 +94,25 @@ def test_the_attack_never_sees_the_coin():
         def statistics(self, release, neighbors):
             assert len(neighbors.excluded) == 3  # both worlds, and nothing that says which
             assert len(neighbors.included) == 4
-            assert set(vars(release)) == {"value", "initial", "discrete"}
+            assert set(vars(release)) == {"value", "initial", "discrete", "facts"}
+            assert release.facts == {}  # the size of the data set may be among them
             return {}
 
-    assert game(laplace, attack=Nosy()).play(IN).status is Status.OK
+    outcome = game(laplace, attack=Nosy(), facts={"steps": 12}).play(IN)
+    assert (outcome.status, outcome.facts) == (Status.OK, {"steps": 12})
+
+
+def test_facts_are_plain_and_survive_json():
+    import json
+
+    facts = {"steps": np.int64(12), "rate": 0.25, "norms": [1.0, 2.0], "by": "hand\nmade"}
+    outcome = game(laplace, facts=facts).play(IN)
+    assert outcome.facts == {"steps": 12, "rate": 0.25, "norms": "[1.0, 2.0]", "by": "hand made"}
+    assert type(outcome.facts["steps"]) is int
+    assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome
+    older = outcome.to_dict()
+    del older["facts"]
+    assert Outcome.from_dict(older).facts == {}
 
 
 def test_warnings_and_prints_become_notices(capsys, recwarn):

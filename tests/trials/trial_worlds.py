@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from dpaudit.trials import Game
 class Function:
     train: Callable[[Any, int], Any]
     discrete: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def run(self, data, seed):
-        return Release(self.train(data, seed), discrete=self.discrete)
+        return Release(self.train(data, seed), discrete=self.discrete, facts=self.facts)
 
 
 class Value:
@@ -35,8 +36,8 @@ def neighbors():
     return Neighbors(excluded=np.zeros(3), included=np.array([0.0, 0.0, 0.0, 1.0]))
 
 
-def game(train, *, attack=None, discrete=False):
-    return Game(Function(train, discrete), neighbors(), attack or Value())
+def game(train, *, attack=None, discrete=False, facts=None, data=None):
+    return Game(Function(train, discrete, facts or {}), data or neighbors(), attack or Value())
 
 
 def laplace(data, seed):

@@ -62,7 +62,8 @@ class Betting:
             if monitor.stopped:
                 break
         # a claim that stands: its wealth is led by whatever bet least; what leaks most carries the bound
-        statistic, rule, share = monitor.bettor.leader(monitor.factors if monitor.stopped else monitor.bound.factors)
+        weakest = monitor.factors if monitor.stopped or monitor.bound.factors is None else monitor.bound.factors
+        statistic, rule, share = monitor.bettor.leader(weakest)
         guesses = monitor.guesses(statistic, rule)
         name = scores.names[statistic] + ("" if RULES[rule].sign > 0 else " (reversed)")
         trials = monitor.bettor.trials
@@ -111,8 +112,8 @@ class Betting:
         return BettorMonitor(Bettor(statistics, self.stakes), claim, require_confidence(confidence))
 
     def describe(self) -> str:
-        """Name, as the report prints it."""
-        return self.name
+        """As the report prints it."""
+        return f"{self.name} over all statistics, both signs"
 
     def to_dict(self) -> dict[str, Any]:
         """Name and parameters."""
@@ -159,7 +160,8 @@ def fair_order(scores: Scores, seed: int) -> Scores:
             break
         order.append(queues[coin][taken[coin]])
         taken[coin] += 1
-    return scores.rows(np.asarray(order, dtype=np.intp))
+    taken_up = scores.rows(np.asarray(order, dtype=np.intp))
+    return Scores.from_table(taken_up.values, taken_up.included_mask, taken_up.names, lost=taken_up.lost)  # ordered now
 
 
 class Race(NamedTuple):
@@ -169,7 +171,9 @@ class Race(NamedTuple):
     largest_log_wealth: Array
 
 
-def race(method: Betting, claim: Claim, confidence: float, values: Array, included: Mask) -> Race:
+def race(
+    method: Betting, claim: Claim, confidence: float, values: Array, included: Mask, lost: Mask | None = None
+) -> Race:
     """The same bets as `Betting.test`, for many audits at once.
 
     Args:
@@ -178,17 +182,19 @@ def race(method: Betting, claim: Claim, confidence: float, values: Array, includ
         confidence: in (0, 1).
         values: (audits, trials) or (audits, trials, statistics) scores.
         included: (audits, trials) coins.
+        lost: (audits, trials) trials the harness lost; None for none.
     """
     table = values[..., None] if values.ndim == 2 else values
+    gone = np.zeros(included.shape, dtype=bool) if lost is None else lost
+    table = np.where(gone[..., None], np.nan, table)
     audits, trials, statistics = table.shape
     book = GuessBook(audits, statistics)
     factors = method.stakes.log_factors(claim.profile)
     counts = np.zeros((audits, statistics, len(RULES), 3))
     largest, refuted_at = np.zeros(audits), np.zeros(audits, dtype=np.intp)
-    none_lost = np.zeros((audits, 1), dtype=bool)
     target = -math.log1p(-confidence)
     for i in range(trials):
-        outcome = book.extend(table[:, i : i + 1], included[:, i : i + 1], none_lost)[:, 0]
+        outcome = book.extend(table[:, i : i + 1], included[:, i : i + 1], gone[:, i : i + 1])[:, 0]
         counts += np.eye(3)[outcome]
         log_wealth = method.stakes.log_wealth(counts, factors)
         largest = np.maximum(largest, log_wealth)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.claim import Claim
+from dpaudit.errors import UsageError
 from dpaudit.evidence import round_down
 from dpaudit.methods.betting.guesses import RULES, GuessBook
 from dpaudit.methods.betting.stakes import Stakes
@@ -69,21 +70,30 @@ class AnytimeBound:
         self.epsilon = 0.0
         self._next = self._factors(self._STEP)
 
-    def _factors(self, epsilon: float) -> Array:
+    def _factors(self, epsilon: float) -> Array | None:
+        """None where a group's claim is empty (its delta reaches 1): nothing can refute that."""
         profile: Profile = ApproximateDP(epsilon, self._delta)
-        return self._bettor.stakes.log_factors(profile.group(self._copies) if self._copies > 1 else profile)
+        if self._copies > 1:
+            try:
+                profile = profile.group(self._copies)
+            except UsageError:
+                return None
+        return self._bettor.stakes.log_factors(profile)
+
+    def _refuted_by(self, factors: Array | None) -> bool:
+        return factors is not None and self._bettor.log_wealth(factors) >= self._target
 
     def _refuted(self, epsilon: float) -> bool:
-        return self._bettor.log_wealth(self._factors(epsilon)) >= self._target
+        return self._refuted_by(self._factors(epsilon))
 
     @property
-    def factors(self) -> Array:
-        """Log factors against the least epsilon that stands."""
+    def factors(self) -> Array | None:
+        """Log factors against the least epsilon that stands; None if no epsilon can be refuted."""
         return self._next
 
     def advance(self) -> float:
         """Look once more; the bound never falls."""
-        if self._bettor.log_wealth(self._next) < self._target:
+        if not self._refuted_by(self._next):
             return self.epsilon
         low, high = self.epsilon + self._STEP, self.epsilon + 2 * self._STEP
         while high < 50 and self._refuted(high):

@@ -1,0 +1,231 @@
+"""The commands: thin; everything they do can be done from Python. `dpaudit.cli.main` runs them.
+
+Machine output (``--json``) goes to stdout, human text and progress to stderr.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dpaudit.errors import AuditError, UsageError
+from dpaudit.evidence import Verdict
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="dpaudit",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Falsify a differential-privacy claim. Exit codes: 0 not refuted, 1 refuted, 2 error, 3 inconclusive.",
+)
+
+EXIT = {Verdict.NOT_REFUTED: 0, Verdict.REFUTED: 1, Verdict.INCONCLUSIVE: 3}
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object (schema 1) on stdout.")]
+Confidence = Annotated[float | None, typer.Option(help="Confidence of each statement, in (0, 1).")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Epsilon = Annotated[float | None, typer.Option(help="Claimed epsilon.")]
+Delta = Annotated[float, typer.Option(help="Claimed delta, or where a claim by parameters is quoted.")]
+Mu = Annotated[float | None, typer.Option(help="Claim: mu-GDP, instead of --epsilon.")]
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(help="A Python file that defines audit = dpa.Audit(...).")],
+    seed: Annotated[int | None, typer.Option(help="Seed of all coins and trials.")] = None,
+    trials: Annotated[int | None, typer.Option(help="The most trials.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Local processes; 0: this one. Default: one a core.")] = None,
+    confidence: Confidence = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of ledger and report. Default: the spec's ledger, or runs/<spec>-<id>.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished audit.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the trials in --out and begin again.")] = False,
+    trial_timeout: Annotated[float | None, typer.Option(help="Seconds a trial may take.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of data sets (sets DPAUDIT_DATA).")] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Audit a training function: play trials until the claim is refuted or they are used up.
+
+    Example: dpaudit run examples/opacus_digits.py --seed 7 --out runs/digits
+    """
+    from dpaudit._facts import fingerprint_digest
+    from dpaudit._spec import load_spec
+    from dpaudit.trials import Progress
+
+    if data is not None:
+        os.environ["DPAUDIT_DATA"] = str(data.resolve())
+    with redirect_stdout(sys.stderr):  # what the spec prints must not end up in --json
+        loaded = load_spec(spec)
+    given: dict[str, Any] = {
+        "seed": seed,
+        "max_trials": trials,
+        "workers": workers,
+        "confidence": confidence,
+        "trial_timeout": trial_timeout,
+    }
+    audit = replace(loaded.audit, **{name: value for name, value in given.items() if value is not None})
+    if out is None and audit.ledger is not None:
+        out = Path(audit.ledger)
+    elif out is None:
+        out = Path("runs") / f"{spec.stem}-{fingerprint_digest(audit.fingerprint(loaded.code))[:8]}"
+    typed = {"--trials": trials, "--confidence": confidence, "--trial-timeout": trial_timeout, "--data": data}
+    with redirect_stdout(sys.stderr):
+        report = replace(audit, ledger=out).run(
+            resume=resume,
+            fresh=fresh,
+            progress=Progress(),
+            reproduce=_reproduce(spec, audit.seed, typed),
+            code=loaded.code,
+        )
+    report.save(out)
+    _show(str(report), report.to_dict() if as_json else None)
+    _say(f"report in {out}")
+    raise typer.Exit(EXIT[report.verdict])
+
+
+@app.command()
+def scores(
+    file: Annotated[Path, typer.Argument(help=".npz (included, excluded | scores, included_mask) or .csv.")],
+    epsilon: Epsilon = None,
+    delta: Delta = 0.0,
+    mu: Mu = None,
+    confidence: Annotated[float, typer.Option(help="Confidence of each statement, in (0, 1).")] = 0.95,
+    game: Annotated[str, typer.Option(help="many-runs, or one-run.")] = "many-runs",
+    method: Annotated[str, typer.Option(help="betting, or clopper-pearson (trials declared beforehand).")] = "betting",
+    statistic: Annotated[
+        list[str] | None, typer.Option(help="Judge this column alone, chosen before looking; more than once for more.")
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Judge scores that were made elsewhere.
+
+    Example: dpaudit scores scores.npz --epsilon 1 --delta 1e-5 --json
+    """
+    from dpaudit._judge import judge
+    from dpaudit._scores_file import read_scores
+    from dpaudit.defaults import method_named
+
+    if game != "many-runs":
+        raise UsageError("one-run scores", allowed="--game many-runs in this version", got=game)
+    claim, read = _claim(epsilon, delta, mu), read_scores(file)
+    chosen = read.select(list(dict.fromkeys(statistic))) if statistic else read
+    judged = judge(chosen, claim, confidence=confidence, method=method_named(method))
+    _show(str(judged), judged.to_dict() if as_json else None)
+    raise typer.Exit(EXIT[judged.verdict])
+
+
+@app.command()
+def counts(
+    tp: Annotated[int, typer.Option(help="Included trials guessed included.")],
+    fp: Annotated[int, typer.Option(help="Excluded trials guessed included.")],
+    included: Annotated[int, typer.Option(help="Trials with the canary.")],
+    excluded: Annotated[int, typer.Option(help="Trials without it.")],
+    delta: Annotated[float, typer.Option(help="Where the bound stands.")] = 0.0,
+    confidence: Annotated[float, typer.Option(help="Confidence, in (0, 1).")] = 0.95,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Lower bound on epsilon from counts alone, for a rule and a number of trials fixed beforehand.
+
+    Example: dpaudit counts --tp 4922 --fp 174 --included 100000 --excluded 100000 --delta 1e-5
+    """
+    from dataclasses import asdict
+
+    from dpaudit.evidence import LowerBound
+
+    bound = LowerBound.from_counts(
+        tp=tp, fp=fp, n_included=included, n_excluded=excluded, delta=delta, confidence=confidence
+    )
+    _show(str(bound), {"schema": 1, **asdict(bound)} if as_json else None)
+
+
+@app.command()
+def plan(
+    epsilon: Epsilon = None,
+    delta: Delta = 0.0,
+    mu: Mu = None,
+    suspect_epsilon: Annotated[
+        float | None, typer.Option(help="The epsilon you suspect (not in this version).")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Confidence of each statement, in (0, 1).")] = 0.95,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """What an audit of a claim can show at best: trials for perfect scores, and the ceiling per number of trials.
+
+    Example: dpaudit plan --epsilon 1 --delta 1e-5
+    """
+    from dpaudit.claim import Claim
+    from dpaudit.methods.power import plan as make_plan
+
+    suspect = None if suspect_epsilon is None else Claim(epsilon=suspect_epsilon, delta=delta)
+    made = make_plan(_claim(epsilon, delta, mu), suspect, confidence=confidence)
+    _show(str(made), made.to_dict() if as_json else None)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that an audit was run in (--out).")],
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Judge a ledger again and write its report anew; runs no trial.
+
+    Example: dpaudit report runs/digits
+    """
+    from dpaudit._audit import judge_ledger
+    from dpaudit._facts import Facts
+    from dpaudit.defaults import method_from_dict
+    from dpaudit.trials import Ledger
+
+    with Ledger.read_only(folder) as ledger:
+        facts = Facts.from_dict(ledger.facts)
+        made = judge_ledger(ledger, facts.the_claim(), method_from_dict(facts.method))
+    made.save(folder)
+    _show(str(made), made.to_dict() if as_json else None)
+    raise typer.Exit(EXIT[made.verdict])
+
+
+def _claim(epsilon: float | None, delta: float, mu: float | None) -> Any:
+    from dpaudit.claim import Claim
+
+    if (epsilon is None) == (mu is None):
+        got = "neither" if epsilon is None else "both"
+        raise UsageError(
+            "one claim is needed",
+            allowed="--epsilon E [--delta D], or --mu M [--delta D]",
+            got=got,
+            remedy="--epsilon 1",
+        )
+    return Claim(epsilon=epsilon, delta=delta) if mu is None else Claim.gaussian(mu=mu, delta=delta or 1e-5)
+
+
+def _reproduce(spec: Path, seed: int, typed: Mapping[str, object]) -> str:
+    """What was typed of all that decides the numbers; nothing about where, with how many workers, resumed or not."""
+    given = [word for option, value in typed.items() if value is not None for word in (option, str(value))]
+    return shlex.join(["dpaudit", "run", str(spec), "--seed", str(seed), *given])
+
+
+def _show(text: str, machine: dict[str, Any] | None) -> None:
+    _say(text)
+    if machine is not None:
+        from dpaudit.report.json import dumps
+
+        try:
+            print(dumps(machine), end="", flush=True)
+        except OSError as error:  # click would make 1 of a closed pipe
+            raise AuditError(f"the output cannot be written: {error.strerror}") from None
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,42 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for audit_worlds, shared by these tests
+
+
+@pytest.fixture
+def dpaudit(capsys, tmp_path, monkeypatch):
+    """The command line in this process, in an empty folder: exit code, stdout, stderr."""
+    from dpaudit.cli import main
+    from dpaudit.report import writers
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # specs add their folder
+    for name in [name for name in writers if name.startswith("plots/")]:  # a second each time; tests/report has them
+        monkeypatch.delitem(writers, name)
+
+    def call(*words):
+        with pytest.raises(SystemExit) as leaving:
+            main([str(word) for word in words])
+        told = capsys.readouterr()
+        return leaving.value.code, told.out, told.err
+
+    return call
+
+
+@pytest.fixture
+def refused(dpaudit):
+    """The one line of an input that is refused, with exit code 2 and nothing on stdout."""
+
+    def call(*words):
+        code, out, err = dpaudit(*words)
+        assert (code, out) == (2, ""), err
+        assert err.startswith("dpaudit: error: ")
+        assert err.count("\n") == 1
+        assert err.endswith("\n")
+        assert "internal" not in err
+        return err
+
+    return call

@@ -1,0 +1,55 @@
+"""Every example runs as it stands; the honest ones with fewer trials than a user would take."""
+
+import runpy
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dpaudit import Verdict
+from dpaudit._spec import load_spec
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SPECS = {  # name: (verdict, trials; None for the example's own)
+    "opacus_ghost_regression": (Verdict.REFUTED, None),
+    "opacus_missing_noise": (Verdict.REFUTED, None),
+    "opacus_ghost_regression_squeezed": (Verdict.NOT_REFUTED, 60),
+    "opacus_digits": (Verdict.NOT_REFUTED, 60),
+    "own_loop": (Verdict.NOT_REFUTED, 100),
+    "numbers_only": (Verdict.NOT_REFUTED, None),
+}
+SCRIPTS = {"headline", "reliability"}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_spec(name: str) -> None:
+    expected, trials = SPECS[name]
+    audit = load_spec(EXAMPLES / f"{name}.py").audit
+    report = replace(audit, max_trials=trials or audit.max_trials).run()
+    assert report.verdict is expected, str(report)
+    assert report.trials.failed == report.trials.lost == 0
+
+
+def test_every_example_is_here_and_short() -> None:
+    found = {path.stem: path for path in EXAMPLES.glob("*.py")}
+    assert found.keys() == SPECS.keys() | SCRIPTS
+    too_long = [name for name, path in found.items() if len(path.read_text().splitlines()) >= 80]
+    assert not too_long
+
+
+def test_headline_names_specs_and_their_verdicts() -> None:
+    """The script itself is `make audit`; that its expectations are those tested above is checked here."""
+    expected = runpy.run_path(str(EXAMPLES / "headline.py"))["EXPECTED"]
+    assert {name: SPECS[name][0] for name in expected} == expected
+
+
+def test_reliability_prints_a_row() -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "reliability.py"), "--only", "opacus_ghost_regression", "--seeds", "1"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "opacus_ghost_regression               1/1" in done.stdout

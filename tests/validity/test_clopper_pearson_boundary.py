@@ -1,0 +1,82 @@
+"""Clopper-Pearson with a declared number of trials, judged on the whole profile and at a point."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from boundary import ALPHA, DRESSINGS, MECHANISMS, Noise, assert_valid, play
+
+from dpaudit.claim import Claim
+from dpaudit.methods import ClopperPearson, Fixed, HoldOut, RankGrid
+from dpaudit.scores import Scores
+
+AUDITS = {50: 1000, 200: 1000, 1000: 400}
+RULES = {"fixed": Fixed(0.75), "hold-out": HoldOut(0.5), "rank-grid": RankGrid()}
+
+
+def refutations(method: ClopperPearson, claim: Claim, values: np.ndarray, coins: np.ndarray) -> int:
+    table = values[..., None] if values.ndim == 2 else values
+    names = [f"s{i}" for i in range(table.shape[2])]
+    return sum(
+        method.refutes(Scores.from_table(row, mask, names), claim, 1 - ALPHA)
+        for row, mask in zip(table, coins, strict=True)
+    )
+
+
+@pytest.mark.parametrize("trials", AUDITS)
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("mechanism", MECHANISMS.values(), ids=MECHANISMS)
+def test_exact_claims(mechanism, rule, trials: int) -> None:
+    values, coins = play(mechanism, trials, AUDITS[trials], seed=11)
+    assert_valid(refutations(ClopperPearson(rule), mechanism.claim(), values, coins), AUDITS[trials])
+
+
+@pytest.mark.parametrize("dressing", DRESSINGS.values(), ids=DRESSINGS)
+@pytest.mark.parametrize("rule", [RULES["hold-out"], RULES["rank-grid"]], ids=["hold-out", "rank-grid"])
+def test_odd_scores(rule, dressing: Callable[[np.ndarray], np.ndarray]) -> None:
+    for name in ("noise", "randomized response", "gaussian"):
+        values, coins = play(MECHANISMS[name], 200, 400, seed=12)
+        assert_valid(refutations(ClopperPearson(rule), MECHANISMS[name].claim(), dressing(values), coins), 400)
+
+
+def test_nine_statistics_and_both_signs() -> None:
+    values, coins = play(MECHANISMS["gaussian"], 400, 500, seed=13)
+    rng = np.random.default_rng(13)
+    columns = [dress(values) for dress in DRESSINGS.values()] + [rng.standard_normal(values.shape) for _ in range(2)]
+    table = np.stack(columns, axis=-1)
+    assert_valid(refutations(ClopperPearson(), MECHANISMS["gaussian"].claim(), table, coins), 500)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_the_bound_at_the_true_epsilon(rule) -> None:
+    mechanism = MECHANISMS["randomized response"]
+    values, coins = play(mechanism, 200, 800, seed=14)
+    above = sum(
+        ClopperPearson(rule)
+        .lower_bound(Scores(scores=row, included_mask=mask), delta=0.0, confidence=1 - ALPHA)
+        .epsilon
+        > mechanism.epsilon
+        for row, mask in zip(values, coins, strict=True)
+    )
+    assert_valid(above, 800)
+
+
+@pytest.mark.parametrize("rule", [RULES["hold-out"], RULES["rank-grid"]], ids=["hold-out", "rank-grid"])
+def test_scores_per_world_that_were_sorted(rule) -> None:
+    """Scores(included=, excluded=) come in any order, sorted for one; what is held out is drawn at random."""
+    refuted = 0
+    for seed in range(500):
+        rng = np.random.default_rng([15, seed])
+        pair = np.sort(rng.standard_normal(100)), np.sort(rng.standard_normal(100))[::-1]
+        refuted += ClopperPearson(rule).refutes(Scores(included=pair[0], excluded=pair[1]), Claim(epsilon=0.0), 0.95)
+    assert_valid(refuted, 500)
+
+
+def test_lost_trials_hurt_only_the_accusation() -> None:
+    values, coins = play(Noise(), 200, 500, seed=16)
+    lost = coins & (values < 0) & (np.random.default_rng(16).random(values.shape) < 0.2)
+    refuted = sum(
+        ClopperPearson().refutes(Scores.from_table(row[:, None], mask, ["s"], lost=gone), Claim(epsilon=0.0), 0.95)
+        for row, mask, gone in zip(values, coins, lost, strict=True)
+    )
+    assert_valid(refuted, 500)
