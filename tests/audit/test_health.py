@@ -6,7 +6,7 @@ import pytest
 import dpaudit as dpa
 from dpaudit.mechanisms.known import zero_or_one
 
-SGD = dpa.Claim.dp_sgd(noise_multiplier=1.0, sample_rate=0.1, steps=50)
+SGD = dpa.Claim.dp_sgd(noise_multiplier=1.0, sample_rate=0.1, steps=50, interval=1e-2)
 USED = {"opacus.noise_multiplier": 1.0, "opacus.sample_rate": 0.1, "opacus.steps": 50, "opacus.accountant": "prv"}
 
 
@@ -60,7 +60,7 @@ def test_rounding_is_no_other_parameter():
 def test_other_kinds_of_claims_and_neighbours_have_no_such_parameters():
     used = {"opacus.noise_multiplier": 7.0}
     assert notes(lambda data: used, claim=dpa.Claim(epsilon=1.0)) == {}
-    replaced = dpa.Claim.dp_sgd(noise_multiplier=1.0, sample_rate=0.1, steps=5, adjacency="replace-one")
+    replaced = dpa.Claim.dp_sgd(noise_multiplier=1.0, sample_rate=0.1, steps=5, adjacency="replace-one", interval=1e-2)
     assert notes(lambda data: used, claim=replaced) == {}
 
 

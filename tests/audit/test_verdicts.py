@@ -16,7 +16,7 @@ METHODS = [dpa.methods.Betting(), dpa.methods.ClopperPearson()]
 
 
 def audit(train, *, claim=ONE, neighbors=None, **settings):
-    return dpa.audit(train, neighbors or zero_or_one(), claim=claim, **{"workers": 0, "max_trials": 200} | settings)
+    return dpa.audit(train, neighbors or zero_or_one(), claim=claim, **{"workers": 0, "max_trials": 120} | settings)
 
 
 def notes(report):
@@ -35,7 +35,7 @@ def notes(report):
 def test_an_exact_claim_is_not_refuted(mechanism, method):
     report = audit(mechanism, claim=mechanism.claim(), method=method)
     assert report.verdict is NOT_REFUTED
-    assert (report.trials.completed, report.trials.failed, report.trials.lost) == (200, 0, 0)
+    assert (report.trials.completed, report.trials.failed, report.trials.lost) == (120, 0, 0)
     assert report.lower_bound.epsilon <= mechanism.claim().epsilon()
 
 
@@ -49,14 +49,14 @@ def test_a_leak_is_refuted(mechanism, method):
     assert 0.9 < report.lower_bound.epsilon < 3.0 or mechanism.name == "Gaussian"
     assert report.reason == ""
     if method.anytime:
-        assert report.trials.completed == report.test.trials_used < 200
+        assert report.trials.completed == report.test.trials_used < 120
     else:
-        assert report.trials.completed == 200
+        assert report.trials.completed == 120
 
 
 def test_neighbours_that_differ_in_several_canaries_are_judged_by_the_group_claim():
     pair = dpa.Neighbors(excluded=[0] * 5, included=[0] * 8, canaries=3, name="three")
-    report = audit(Laplace(1.0), claim=dpa.Claim(epsilon=1.0), neighbors=pair)
+    report = audit(Laplace(1.0), neighbors=pair, max_trials=200)
     assert report.claim.epsilon() == 3.0
     assert report.verdict is NOT_REFUTED
     assert report.lower_bound.epsilon <= 1.0  # per record
@@ -138,7 +138,7 @@ def test_a_fixed_size_method_interrupted_is_inconclusive_and_resumes(tmp_path):
     assert essence(audit(train, **settings)) == essence(audit(train, **settings | {"ledger": None}))
 
 
-@pytest.mark.parametrize("at", [1, 3, 6, 30, 80])
+@pytest.mark.parametrize("at", [1, 6, 80])
 def test_an_interrupted_audit_ends_as_if_it_had_not_been(tmp_path, at):
     train = Counted(str(tmp_path), at=at)
     (tmp_path / "armed").touch()
@@ -193,9 +193,9 @@ def test_failures_in_both_worlds_alike_refute_nothing():
             raise RuntimeError("diverged")
         return noisy(data, seed)
 
-    report = audit(train, count_failures=True, max_trials=300)
+    report = audit(train, count_failures=True, max_trials=120)
     assert report.verdict is NOT_REFUTED
-    assert 100 < report.trials.failed < 200
+    assert 40 < report.trials.failed < 80
 
 
 def test_a_training_function_that_always_fails_leaks_nothing():
@@ -204,7 +204,7 @@ def test_a_training_function_that_always_fails_leaks_nothing():
 
     report = audit(train, count_failures=True)
     assert report.verdict is NOT_REFUTED
-    assert report.trials.failed == report.trials.completed == 200
+    assert report.trials.failed == report.trials.completed == 120
 
 
 def test_failures_on_top_of_a_leak_are_not_called_the_reason():
@@ -222,7 +222,7 @@ def test_failures_on_top_of_a_leak_are_not_called_the_reason():
 def test_non_finite_releases_in_both_worlds_refute_nothing(value):
     report = audit(lambda data, seed: value)
     assert report.verdict is NOT_REFUTED
-    assert report.trials.completed == 200
+    assert report.trials.completed == 120
 
 
 def test_non_finite_releases_in_one_world_are_a_leak():
@@ -266,8 +266,8 @@ class Moody:
 def test_losing_the_trials_of_one_world_accuses_nobody(method):
     report = audit(lambda data, seed: 100 * data + noisy(data, seed), attack=Moody(), method=method)
     assert report.verdict is NOT_REFUTED
-    assert report.trials.lost >= report.trials.included - 1 > 50
-    assert report.trials.completed == 200
+    assert report.trials.lost >= report.trials.included - 1 > 40
+    assert report.trials.completed == 120
     assert "count against the accusation" in notes(report)["lost-trials"]
 
 
