@@ -138,7 +138,7 @@ def test_what_has_ended_can_be_had_without_waiting(tmp_path):
         got |= {o.trial.index for o in runner.drain(wait=False)}
         assert 0 not in got
         assert len(got) >= 1
-    assert time.monotonic() - begun < 5  # and the hanging one does not hold up the end
+    assert time.monotonic() - begun < 60  # and the hanging one does not hold up the end
 
 
 def test_completion_order_is_not_index_order_when_one_world_is_slower():

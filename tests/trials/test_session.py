@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def test_an_exception_in_the_reader_loses_nothing(tmp_path, undisturbed):
         with session(slow_in, tmp_path, workers=2) as run:
             for outcome in run.in_order():
                 if outcome.trial.index == 3:
-                    time.sleep(0.4)  # others end meanwhile
+                    wait(run.runner._flights.flying, timeout=60)  # others end meanwhile
                     raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
