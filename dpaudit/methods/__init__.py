@@ -1,19 +1,34 @@
-"""From scores to evidence: one theorem a file."""
+"""From scores to evidence: one theorem a file; and estimates, which are none."""
 
+from dpaudit.methods import estimates, one_run, one_run_fdp
 from dpaudit.methods.betting import Betting, Stakes, fair_order
 from dpaudit.methods.clopper_pearson import ClopperPearson
+from dpaudit.methods.guessing import FixedK, KGrid
+from dpaudit.methods.one_run import OneRun
+from dpaudit.methods.one_run_fdp import Family, OneRunFDP
+from dpaudit.methods.one_run_method import OneRunBound, perfect_canaries
 from dpaudit.methods.power import Plan, perfect_scores, perfect_trials, plan
 from dpaudit.methods.thresholds import Fixed, HoldOut, RankGrid
 
 __all__ = [
     "Betting",
     "ClopperPearson",
+    "Family",
     "Fixed",
+    "FixedK",
     "HoldOut",
+    "KGrid",
+    "OneRun",
+    "OneRunBound",
+    "OneRunFDP",
     "Plan",
     "RankGrid",
     "Stakes",
+    "estimates",
     "fair_order",
+    "one_run",
+    "one_run_fdp",
+    "perfect_canaries",
     "perfect_scores",
     "perfect_trials",
     "plan",
