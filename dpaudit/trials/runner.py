@@ -84,13 +84,15 @@ class Runner:
             KeyboardInterrupt: Ctrl-C, or one raised by the mechanism itself.
         """
         source = iter(trials)
+        here = isinstance(self._given, SerialExecutor)  # starting a trial here is running it: only when it is asked for
         while True:
-            while self._ready:
+            if not (here and self._ready):
+                self._fill(source)  # before anything is handed on: no worker waits for what the reader does with it
+            if self._ready:
                 yield self._ready.popleft()
-            self._fill(source)
-            if self._flights.flying:
+            elif self._flights.flying:
                 self._land()
-            elif not (self._ready or self._flights.waiting()):
+            elif not self._flights.waiting():
                 return
 
     def drain(self, *, wait: bool = True) -> Iterator[Outcome]:

@@ -86,7 +86,7 @@ def test_no_more_is_started_than_a_small_window_ahead():
     with Payload(game(laplace)) as payload, Runner(payload, workers=2) as runner:
         outcomes = runner.run(source())
         next(outcomes)
-        assert len(started) <= 4
+        assert len(started) <= 6  # three fly; up to three landed together
         outcomes.close()
         before = len(started)
         drained = list(runner.drain())
