@@ -90,7 +90,7 @@ def write_spec(folder, *, epsilon=1.0, trials=40, workers=0, name="spec.py"):
 
 
 def start(*words, cwd, **environment):
-    """The command line as a process."""
+    """The command line as a process, that takes Ctrl-C even where this one does not (in a shell's background)."""
     return subprocess.Popen(
         [sys.executable, "-m", "dpaudit.cli", *map(str, words)],
         cwd=cwd,
@@ -98,6 +98,7 @@ def start(*words, cwd, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
