@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dpaudit.claim import Claim
     from dpaudit.errors import AuditError, UsageError
     from dpaudit.evidence import Estimate, LowerBound, TestResult, Verdict
-    from dpaudit.methods.power import Plan, plan
+    from dpaudit.methods.planning import Plan, plan
     from dpaudit.neighbors import Neighbors
     from dpaudit.release import Release
     from dpaudit.report import Report
@@ -31,7 +31,7 @@ _HOME = {
     "Estimate": "evidence",
     "LowerBound": "evidence",
     "Neighbors": "neighbors",
-    "Plan": "methods.power",
+    "Plan": "methods.planning",
     "Release": "release",
     "Report": "report",
     "Scores": "scores",
@@ -40,7 +40,7 @@ _HOME = {
     "Verdict": "evidence",
     "audit": "_audit",
     "lower_bound": "_judge",
-    "plan": "methods.power",
+    "plan": "methods.planning",
     "test": "_judge",
 }
 _MODULES = ("attacks", "datasets", "mechanisms", "methods", "report")

@@ -100,7 +100,10 @@ def scores(
     mu: Mu = None,
     confidence: Annotated[float, typer.Option(help="Confidence of each statement, in (0, 1).")] = 0.95,
     game: Annotated[str, typer.Option(help="many-runs, or one-run.")] = "many-runs",
-    method: Annotated[str, typer.Option(help="betting, or clopper-pearson (trials declared beforehand).")] = "betting",
+    method: Annotated[
+        str | None,
+        typer.Option(help="betting, clopper-pearson (trials declared beforehand), one-run, one-run-fdp."),
+    ] = None,
     statistic: Annotated[
         list[str] | None, typer.Option(help="Judge this column alone, chosen before looking; more than once for more.")
     ] = None,
@@ -114,12 +117,14 @@ def scores(
     from dpaudit._judge import judge
     from dpaudit._scores_file import read_scores
     from dpaudit.defaults import method_named
+    from dpaudit.scores import Game
 
-    if game != "many-runs":
-        raise UsageError("one-run scores", allowed="--game many-runs in this version", got=game)
+    if game not in list(Game):
+        raise UsageError("unknown game", allowed=", ".join(Game), got=game)
     claim, read = _claim(epsilon, delta, mu), read_scores(file)
     chosen = read.select(list(dict.fromkeys(statistic))) if statistic else read
-    judged = judge(chosen, claim, confidence=confidence, method=method_named(method))
+    chosen = chosen.as_one_run() if game == Game.ONE_RUN else chosen
+    judged = judge(chosen, claim, confidence=confidence, method=method_named(method) if method else None)
     _show(str(judged), judged.to_dict() if as_json else None)
     raise typer.Exit(EXIT[judged.verdict])
 
@@ -154,22 +159,31 @@ def plan(
     epsilon: Epsilon = None,
     delta: Delta = 0.0,
     mu: Mu = None,
-    suspect_epsilon: Annotated[
-        float | None, typer.Option(help="The epsilon you suspect (not in this version).")
-    ] = None,
+    suspect_epsilon: Annotated[float | None, typer.Option(help="The epsilon you suspect, at the same delta.")] = None,
+    suspect_mu: Annotated[float | None, typer.Option(help="The mu you suspect.")] = None,
+    suspect_noise: Annotated[float | None, typer.Option(help="Noise you suspect, as a factor of that of --mu.")] = None,
+    suspect_tpr: Annotated[float | None, typer.Option(help="TPR of an attack you know, with --suspect-fpr.")] = None,
+    suspect_fpr: Annotated[float | None, typer.Option(help="Its FPR.")] = None,
     confidence: Annotated[float, typer.Option(help="Confidence of each statement, in (0, 1).")] = 0.95,
+    power: Annotated[float, typer.Option(help="Wanted probability to refute the suspect, in (0, 1).")] = 0.9,
+    plot: Annotated[Path | None, typer.Option(help="Draw the ceiling per number of trials into this .png.")] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """What an audit of a claim can show at best: trials for perfect scores, and the ceiling per number of trials.
+    """What an audit of a claim can show at best, and how many trials a suspected truth takes.
 
-    Example: dpaudit plan --epsilon 1 --delta 1e-5
+    Example: dpaudit plan --epsilon 1 --delta 1e-5 --suspect-epsilon 2
     """
-    from dpaudit.claim import Claim
-    from dpaudit.methods.power import plan as make_plan
+    from dpaudit.methods.planning import plan as make_plan
 
-    suspect = None if suspect_epsilon is None else Claim(epsilon=suspect_epsilon, delta=delta)
-    made = make_plan(_claim(epsilon, delta, mu), suspect, confidence=confidence)
+    claim = _claim(epsilon, delta, mu)
+    suspect = _suspect(claim, suspect_epsilon, suspect_mu, suspect_noise, suspect_tpr, suspect_fpr)
+    made = make_plan(claim, suspect, confidence=confidence, power=power)
+    if plot is not None:
+        from dpaudit.report.plots.plan import draw_plan
+
+        draw_plan(made, plot)
+        _say(f"plot in {plot}")
     _show(str(made), made.to_dict() if as_json else None)
 
 
@@ -196,6 +210,26 @@ def report(
     raise typer.Exit(EXIT[made.verdict])
 
 
+@app.command()
+def combine(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of audits of one claim, each with its own seed.")],
+    how: Annotated[str, typer.Option(help="product (independent audits), or mean (any).")] = "product",
+    confidence: Annotated[float, typer.Option(help="Confidence of the one statement, in (0, 1).")] = 0.95,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Judge several audits of one claim as one: nightly gates raise no alarm every twentieth night.
+
+    Example: dpaudit combine runs/monday runs/tuesday
+    """
+    from dpaudit._combine import combine as combine_evidence
+    from dpaudit._combine import read_evidence
+
+    made = combine_evidence([read_evidence(folder) for folder in folders], how=how, confidence=confidence)
+    _show(str(made), made.to_dict() if as_json else None)
+    raise typer.Exit(EXIT[made.verdict])
+
+
 def _claim(epsilon: float | None, delta: float, mu: float | None) -> Any:
     from dpaudit.claim import Claim
 
@@ -208,6 +242,27 @@ def _claim(epsilon: float | None, delta: float, mu: float | None) -> Any:
             remedy="--epsilon 1",
         )
     return Claim(epsilon=epsilon, delta=delta) if mu is None else Claim.gaussian(mu=mu, delta=delta or 1e-5)
+
+
+def _suspect(
+    claim: Any, epsilon: float | None, mu: float | None, noise: float | None, tpr: float | None, fpr: float | None
+) -> Any:
+    from dpaudit.claim import Claim
+    from dpaudit.methods import RatesSuspect, noise_factor
+
+    rates = tpr is not None or fpr is not None
+    if sum(value is not None for value in (epsilon, mu, noise)) + rates > 1 or (rates and None in (tpr, fpr)):
+        raise UsageError(
+            "one suspect at a time",
+            allowed="--suspect-epsilon E | --suspect-mu M | --suspect-noise F | --suspect-tpr T --suspect-fpr F",
+        )
+    if epsilon is not None:
+        return Claim(epsilon=epsilon, delta=claim.quoted_delta)
+    if mu is not None:
+        return Claim.gaussian(mu=mu)
+    if noise is not None:
+        return noise_factor(claim, noise)
+    return RatesSuspect(tpr, fpr) if tpr is not None and fpr is not None else None
 
 
 def _reproduce(spec: Path, seed: int, typed: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ from dpaudit._health import health
 from dpaudit.claim import Claim
 from dpaudit.evidence import TestResult, Verdict
 from dpaudit.methods import perfect_trials
+from dpaudit.methods.control import fixed_size_trials, positive_control
 from dpaudit.methods.protocol import Method
 from dpaudit.report import History, Note, Report, TrialCounts
 from dpaudit.scores import Scores
@@ -106,7 +107,7 @@ def conclude(
         trials=_counts(facts, played),
         statistic=test.statistic if test else None,
         battery=(*names, FAILED) if names else (),
-        power={"perfect_trials": perfect},
+        power={"perfect_trials": perfect, **_power(facts, claim, method, verdict, test, scores)},
         confidence=facts.confidence,
         seed=facts.seed,
         method=test.method if test else method.name,
@@ -116,7 +117,7 @@ def conclude(
         reproduce=facts.reproduce,
         fingerprint=facts.fingerprint,
         versions=facts.versions,
-        notes=(*notes, *health(played, pilot, scores, claim, copies=facts.copies)),
+        notes=(*notes, *_repeats(twice), *health(played, pilot, scores, claim, copies=facts.copies)),
         timings=_timings(played, seconds),
         rule=rule,
         history=_history(path),
@@ -160,6 +161,25 @@ def _verdict(
             "" if perfect is None else "go on with --resume, or allow more trials (--trials)",
         )
     return Verdict.NOT_REFUTED, "", ""
+
+
+def _power(
+    facts: Facts, claim: Claim, method: Method, verdict: Verdict, test: TestResult | None, scores: Scores | None
+) -> dict[str, Any]:
+    """Beside a refutation what a fixed-size test would have cost, beside NOT_REFUTED a positive control."""
+    if test is None or scores is None:
+        return {}
+    match verdict:
+        case Verdict.REFUTED if method.anytime:
+            return {"fixed_size_trials": fixed_size_trials(claim, scores, test, facts.confidence)}
+        case Verdict.NOT_REFUTED:
+            return positive_control(method, claim, scores, test, facts.confidence)
+        case _:
+            return {}
+
+
+def _repeats(twice: tuple[int, int] | None) -> list[Note]:
+    return [] if twice is None else [Note("repeated-releases", f"trials {twice[0]} and {twice[1]} are bit-identical")]
 
 
 def _cut_short(facts: Facts, method: Method, scores: Scores | None) -> str:

@@ -7,7 +7,8 @@ from dpaudit.claim import Claim
 from dpaudit.defaults import as_method
 from dpaudit.errors import require_confidence
 from dpaudit.evidence import LowerBound, TestResult, Verdict, round_down
-from dpaudit.methods import fair_order, perfect_trials
+from dpaudit.methods import OneRunBound, fair_order, perfect_canaries, perfect_trials
+from dpaudit.methods.one_run_method import OneRunMethod
 from dpaudit.methods.protocol import Method
 from dpaudit.scores import Scores
 
@@ -48,24 +49,29 @@ class Judgement:
     def __str__(self) -> str:
         found = self.test
         strength = f"p-value {found.p_value:.3g}" if found.e_value is None else f"wealth {round_down(found.e_value)}"
+        unit = "canaries" if isinstance(self.lower_bound, OneRunBound) else "trials"
         needed = (
-            "not even perfect scores refute in these trials"
+            f"not even perfect scores refute with these {unit}"
             if self.perfect_trials is None
-            else (f"perfect scores refute at trial {self.perfect_trials}")
+            else f"perfect scores refute with {self.perfect_trials} {unit}"
         )
         return (
             f"{self.verdict.value}   claim {self.claim}\n"
-            f"  test        {strength} after {found.trials_used} trials ({found.method}); {needed}\n"
+            f"  test        {strength} after {found.trials_used} {unit} ({found.method}); {needed}\n"
             f"  bound       {self.lower_bound}"
         )
 
 
 def judge(scores: Scores, claim: Claim, *, confidence: float = 0.95, method: Method | None = None) -> Judgement:
-    """Test, bound and verdict on scores of independent trials; arguments as for `test`."""
-    chosen = as_method(method)
+    """Test, bound and verdict on scores; arguments as for `test`."""
+    chosen = as_method(method, scores.game)
     ordered = scores if scores.ordered or not chosen.anytime else fair_order(scores, getattr(chosen, "order_seed", 0))
     result = chosen.test(ordered, claim, require_confidence(confidence))
-    needed = perfect_trials(chosen, claim, confidence, ordered.included_mask, statistics=len(scores.names))
+    mask, columns = ordered.included_mask, len(scores.names)
+    if isinstance(chosen, OneRunMethod):
+        needed = perfect_canaries(chosen, claim, confidence, mask, statistics=columns)
+    else:
+        needed = perfect_trials(chosen, claim, confidence, mask, statistics=columns)
     verdict = Verdict.REFUTED if result.refuted else Verdict.INCONCLUSIVE if needed is None else Verdict.NOT_REFUTED
     bound = chosen.lower_bound(ordered, delta=claim.quoted_delta, confidence=confidence)
     return Judgement(verdict, claim, result, bound, needed)
@@ -80,12 +86,13 @@ def lower_bound(
         scores: in trial order (``Scores(scores=, included_mask=)``) or per world (``Scores(included=, excluded=)``).
         delta: in [0, 1).
         confidence: in (0, 1).
-        method: None for betting; `ClopperPearson(...)` if the number of trials was declared beforehand.
+        method: None for betting, or for `OneRunFDP` on one-run scores; `ClopperPearson(...)` if the number of trials
+            was declared beforehand.
 
     Raises:
         UsageError: delta or confidence out of range, scores of the wrong game.
     """
-    return as_method(method).lower_bound(scores, delta=delta, confidence=require_confidence(confidence))
+    return as_method(method, scores.game).lower_bound(scores, delta=delta, confidence=require_confidence(confidence))
 
 
 def test(scores: Scores, claim: Claim, *, confidence: float = 0.95, method: Method | None = None) -> TestResult:
@@ -95,12 +102,12 @@ def test(scores: Scores, claim: Claim, *, confidence: float = 0.95, method: Meth
         scores: as for `lower_bound`.
         claim: the null hypothesis, its whole profile.
         confidence: in (0, 1).
-        method: None for betting.
+        method: as for `lower_bound`.
 
     Raises:
         UsageError: confidence out of range, scores of the wrong game.
     """
-    return as_method(method).test(scores, claim, require_confidence(confidence))
+    return as_method(method, scores.game).test(scores, claim, require_confidence(confidence))
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it from a star import

@@ -9,9 +9,10 @@ from dpaudit.attacks.protocol import Attack
 from dpaudit.errors import AuditError, UsageError
 from dpaudit.mechanisms import Function as TrainFunction
 from dpaudit.mechanisms.protocol import Mechanism
-from dpaudit.methods import Betting, ClopperPearson, Fixed, HoldOut, RankGrid, Stakes
+from dpaudit.methods import Betting, ClopperPearson, Fixed, HoldOut, OneRun, OneRunFDP, RankGrid, Stakes
 from dpaudit.methods.protocol import Method
 from dpaudit.neighbors import Neighbors
+from dpaudit.scores import Game
 
 __all__ = ["THREAT_MODEL", "as_attack", "as_mechanism", "as_method", "method_from_dict", "method_named"]
 
@@ -41,14 +42,14 @@ def as_attack(attack: Any) -> Attack:
     )
 
 
-def as_method(method: Method | None) -> Method:
-    """Betting for None.
+def as_method(method: Method | None, game: Game = Game.MANY_RUNS) -> Method:
+    """For None betting, or one-run f-DP if the scores are those of one run.
 
     Raises:
         UsageError: something else than a method.
     """
     if method is None:
-        return Betting()
+        return Betting() if game is Game.MANY_RUNS else OneRunFDP()
     if isinstance(method, type) or any(not hasattr(method, part) for part in ("test", "lower_bound", "monitor")):
         raise UsageError(
             "method",
@@ -88,7 +89,7 @@ def method_named(name: str) -> Method:
     Raises:
         UsageError: no such method.
     """
-    for method in (Betting(), ClopperPearson()):
-        if method.name == name:
-            return method
-    raise UsageError("unknown method", allowed=f"{Betting.name}, {ClopperPearson.name}", got=name)
+    known: dict[str, Method] = {method.name: method for method in (Betting(), ClopperPearson(), OneRun(), OneRunFDP())}
+    if name not in known:
+        raise UsageError("unknown method", allowed=", ".join(known), got=name)
+    return known[name]

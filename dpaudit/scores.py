@@ -145,6 +145,20 @@ class Scores:
                 got=f"{self.game} scores",
             )
 
+    def as_one_run(self) -> "Scores":
+        """The same scores as those of the canaries of ONE training run, each row a canary with its own coin.
+
+        Raises:
+            UsageError: scores per world, which have no coins.
+        """
+        if not self.ordered:
+            raise UsageError(
+                "one-run scores need each canary's coin", allowed="scores and included_mask", got="scores per world"
+            )
+        made = Scores.__new__(Scores)
+        made._set(self.values, self.included_mask, self.names, Game.ONE_RUN, self.ordered, self.lost)
+        return made
+
     def select(self, names: Sequence[str]) -> "Scores":
         """The same trials with these statistics only.
 

@@ -7,11 +7,14 @@ from dpaudit.methods.guessing import FixedK, KGrid
 from dpaudit.methods.one_run import OneRun
 from dpaudit.methods.one_run_fdp import Family, OneRunFDP
 from dpaudit.methods.one_run_method import OneRunBound, perfect_canaries
-from dpaudit.methods.power import Plan, perfect_scores, perfect_trials, plan
+from dpaudit.methods.planning import Plan, plan
+from dpaudit.methods.power import perfect_scores, perfect_trials
+from dpaudit.methods.suspects import ClaimSuspect, RatesSuspect, noise_factor
 from dpaudit.methods.thresholds import Fixed, HoldOut, RankGrid
 
 __all__ = [
     "Betting",
+    "ClaimSuspect",
     "ClopperPearson",
     "Family",
     "Fixed",
@@ -23,9 +26,11 @@ __all__ = [
     "OneRunFDP",
     "Plan",
     "RankGrid",
+    "RatesSuspect",
     "Stakes",
     "estimates",
     "fair_order",
+    "noise_factor",
     "one_run",
     "one_run_fdp",
     "perfect_canaries",

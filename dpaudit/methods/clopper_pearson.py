@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.claim import Claim
+from dpaudit.digest import digest_of
 from dpaudit.errors import UsageError, require_confidence, require_probability
 from dpaudit.evidence import LowerBound, TestResult
 from dpaudit.intervals import epsilon_from_rates, lower_limit, upper_limit
@@ -18,7 +19,6 @@ from dpaudit.scores import Game, Scores
 __all__ = ["ClopperPearson"]
 
 _EPSILONS = np.concatenate([np.linspace(0, 10, 501), np.linspace(10.2, 60, 250)])
-_SHUFFLE_SEED = 20260101  # scores per world come in an order that may be sorted: hold out at random, reproducibly
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,13 @@ def _most_telling(scores: Scores) -> tuple[int, int]:
 
 
 def _shuffled(scores: Scores) -> Scores:
-    return scores.rows(np.random.default_rng(_SHUFFLE_SEED).permutation(len(scores)))
+    """Scores per world may come sorted: hold out at random, reproducibly.
+
+    The permutation is drawn from a digest of the scores: a fixed one holds out the same ranks of sorted scores in
+    every audit of a size, and errs in all of them together (seen: 6 % for one size, 0.4 % on average).
+    """
+    seed = int(digest_of((scores.values, scores.included_mask)), 16)
+    return scores.rows(np.random.default_rng(seed).permutation(len(scores)))
 
 
 def _p_value(refutes: Any) -> float:

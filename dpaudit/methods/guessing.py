@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc
 
+from dpaudit.digest import digest_of
 from dpaudit.errors import UsageError
 from dpaudit.scores import Game, Scores
 
 __all__ = ["FixedK", "GuessRule", "Guesses", "KGrid", "check_guesses", "make_guesses"]
 
-_TIE_SEED = 20260102  # ties are broken by a permutation that knows neither scores nor coins
 _UNFAIR = 1e-12  # fair coins are this unbalanced once in 10^12 audits: somebody else chose who is in
 
 
@@ -116,9 +116,10 @@ class KGrid:
 def make_guesses(scores: Scores, rule: GuessRule, method: str) -> tuple[Guesses, ...]:
     """Guess by every statistic and every (k+, k-) of the rule; whoever takes the best of them pays for all.
 
-    Ties fall as a permutation has it that knows neither scores nor coins. Infinities are the ends of the order. NaN
-    says nothing: such canaries come between those guessed in and those guessed out, so they are guessed only when
-    the others do not suffice. The order is a function of the scores alone, as the theorems require.
+    Ties fall as a random permutation has it, a new one for other scores or coins (`_tie_seed`). Infinities are the
+    ends of the order. NaN says nothing: such canaries come between those guessed in and those guessed out, so they
+    are guessed only when the others do not suffice. Ties aside, the order is a function of the scores
+    alone, as the theorems require.
 
     Raises:
         UsageError: scores of the other game, lost canaries, or coins that cannot have been fair.
@@ -132,7 +133,7 @@ def make_guesses(scores: Scores, rule: GuessRule, method: str) -> tuple[Guesses,
         )
     mask = scores.included_mask
     _require_fair(scores.n_included, len(mask))
-    keys = np.random.default_rng(_TIE_SEED).permutation(len(mask))
+    keys = np.random.default_rng(_tie_seed(scores)).permutation(len(mask))
     found = []
     for column, name in enumerate(scores.names):
         values = scores.values[:, column]
@@ -157,6 +158,16 @@ def check_guesses(m: int, guesses: int, correct: int) -> None:
         )
     if not (0 <= correct <= guesses and int(correct) == correct):
         raise UsageError("correct guesses of one run", allowed=f"a whole number in [0, {guesses}]", got=correct)
+
+
+def _tie_seed(scores: Scores) -> int:
+    """Equal audits break ties equally, different ones independently.
+
+    One permutation for all of them is not enough: where the list of canaries was sorted by coin, it favours one coin
+    in every audit of that size (false refutations of ties 8.6 % at m = 300, nominal 5 %). A digest of scores AND
+    coins serves as fresh randomness: constant scores are the same in every audit.
+    """
+    return int(digest_of((scores.values, scores.included_mask)), 16)
 
 
 def _correct(included: NDArray[np.bool_], k_in: int, k_out: int) -> int:

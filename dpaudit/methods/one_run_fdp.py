@@ -19,7 +19,7 @@ from dpaudit.profiles import ApproximateDP, Gaussian, Profile
 __all__ = ["Family", "InverseBlowUp", "OneRunFDP", "inverse_blow_up", "lower_bound_from_counts", "refutes"]
 
 _EPSILONS = np.concatenate([np.linspace(0, 10, 1001), np.linspace(10.2, 60, 250)])
-_NAME = "one-run f-DP"
+_NAME = "one-run-fdp"
 
 InverseBlowUp = Callable[[float], float]
 """x in [0, 1] -> the least P0(S) that P1(S) = x allows; increasing, convex, 0 at 0."""

@@ -11,7 +11,7 @@ from dpaudit.claim import Claim
 from dpaudit.errors import UsageError, require_probability
 from dpaudit.profiles import DPSGD, ApproximateDP, FloatArray, Gaussian
 
-__all__ = ["ClaimSuspect", "RatesSuspect", "Suspect", "noise_factor"]
+__all__ = ["ClaimSuspect", "RatesSuspect", "SeenSuspect", "Suspect", "noise_factor"]
 
 Mask = NDArray[np.bool_]
 
@@ -107,6 +107,27 @@ class RatesSuspect:
 
     def __str__(self) -> str:
         return f"TPR {self.tpr:g} at FPR {self.fpr:g}"
+
+
+@dataclass(frozen=True, eq=False)
+class SeenSuspect:
+    """A truth that shows itself as it did: scores drawn again, with replacement, from those seen in each world.
+
+    Args:
+        included: (n1,) scores with the canary, n1 >= 1.
+        excluded: (n0,) scores without it, n0 >= 1.
+    """
+
+    included: FloatArray
+    excluded: FloatArray
+
+    def scores(self, included_mask: Mask, rng: np.random.Generator) -> FloatArray:
+        """Draws from the world of each coin."""
+        inside = rng.choice(self.included, size=included_mask.shape)
+        return np.where(included_mask, inside, rng.choice(self.excluded, size=included_mask.shape))
+
+    def __str__(self) -> str:
+        return f"what {len(self.included)} and {len(self.excluded)} scores showed"
 
 
 def noise_factor(claim: Claim, factor: float) -> ClaimSuspect:

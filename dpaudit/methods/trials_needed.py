@@ -12,10 +12,10 @@ from dpaudit.methods.clopper_pearson import ClopperPearson
 from dpaudit.methods.suspects import Suspect
 from dpaudit.scores import Scores
 
-__all__ = ["TrialsNeeded", "power_in", "trials_needed"]
+__all__ = ["LARGEST", "TrialsNeeded", "power_in", "trials_needed"]
 
 _AUDITS = 200
-_LARGEST = 12_800
+LARGEST = 12_800  # trials; no audit is simulated further
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ def trials_needed(
     """
     if isinstance(method, Betting):
         refuted_at = _stopping_times(method, claim, suspect, confidence, max(power, 0.5), seed)
-        ordered = np.sort(np.where(refuted_at == 0, _LARGEST + 1, refuted_at))
+        ordered = np.sort(np.where(refuted_at == 0, LARGEST + 1, refuted_at))
 
         def quantile(share: float) -> int | None:
             value = int(ordered[min(len(ordered) - 1, int(np.ceil(share * len(ordered))) - 1)])
-            return value if value <= _LARGEST else None
+            return value if value <= LARGEST else None
 
-        return TrialsNeeded(method.name, quantile(0.5), quantile(power), power)
+        return TrialsNeeded(method.describe(), quantile(0.5), quantile(power), power)
 
     def chance(trials: int) -> float:
         return power_in(method, claim, suspect, confidence=confidence, trials=trials, seed=seed)
@@ -93,10 +93,10 @@ def _stopping_times(
     while True:
         values, coins = _play(suspect, _AUDITS, size, seed)
         refuted_at = race(method, claim, confidence, values, coins).refuted_at
-        if (refuted_at > 0).mean() >= share or size >= _LARGEST:
+        if (refuted_at > 0).mean() >= share or size >= LARGEST:
             return refuted_at
         size *= 2 if (refuted_at > 0).any() else 4
-        size = min(size, _LARGEST)
+        size = min(size, LARGEST)
 
 
 def _least(chance: Callable[[int], float], share: float) -> int | None:
@@ -104,7 +104,7 @@ def _least(chance: Callable[[int], float], share: float) -> int | None:
     high = 16
     while chance(high) < share:
         high *= 2
-        if high > _LARGEST:
+        if high > LARGEST:
             return None
     low = high // 2
     while high - low > max(1, high // 32):

@@ -113,6 +113,9 @@ def ceiling(report: Report) -> str:
 
 def power(report: Report) -> str:
     """The positive control; "" if there is none."""
+    fixed = report.power.get("fixed_size_trials")
+    if fixed is not None:
+        return f"a test of a fixed size would have had to declare about {fixed} trials (80 % power on such scores)"
     suspect, chance = report.power.get("suspect"), report.power.get("probability")
     if suspect is None or chance is None:
         return ""

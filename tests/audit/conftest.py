@@ -14,8 +14,9 @@ def dpaudit(capsys, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # specs add their folder
+    everything = dict(writers)
     for name in [name for name in writers if name.startswith("plots/")]:  # a second each time; tests/report has them
-        monkeypatch.delitem(writers, name)
+        del writers[name]
 
     def call(*words):
         with pytest.raises(SystemExit) as leaving:
@@ -23,7 +24,9 @@ def dpaudit(capsys, tmp_path, monkeypatch):
         told = capsys.readouterr()
         return leaving.value.code, told.out, told.err
 
-    return call
+    yield call
+    writers.clear()  # put back one by one they would come in another order
+    writers.update(everything)
 
 
 @pytest.fixture

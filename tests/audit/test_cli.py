@@ -257,7 +257,30 @@ def test_plan(dpaudit):
     assert code == 0
     assert json.loads(out)["perfect_trials"] == dpa.plan(dpa.Claim(epsilon=1.0)).perfect_trials
     assert "perfect scores refute it after" in err
-    assert dpaudit("plan", "--epsilon", "1", "--suspect-epsilon", "2")[0] == 2  # not in this version
+
+
+@pytest.mark.parametrize(
+    "suspect",
+    [
+        ("--epsilon", "1", "--suspect-epsilon", "3"),
+        ("--mu", "1", "--suspect-mu", "3"),
+        ("--mu", "1", "--suspect-noise", "0.3"),
+        ("--epsilon", "1", "--suspect-tpr", "0.95", "--suspect-fpr", "0.02"),
+    ],
+)
+def test_plan_for_a_suspect(dpaudit, tmp_path, suspect):
+    code, out, err = dpaudit("plan", *suspect, "--json", "--plot", "plan.png")
+    assert code == 0
+    needed = json.loads(out)["needed"]
+    assert [each["median"] <= each["at_power"] for each in needed] == [True, True]
+    assert "if the truth is" in err
+    assert (tmp_path / "plan.png").stat().st_size > 10_000
+
+
+def test_plan_takes_one_suspect_that_can_be_simulated(refused):
+    assert "one suspect" in refused("plan", "--mu", "1", "--suspect-mu", "2", "--suspect-noise", "0.5")
+    assert "one suspect" in refused("plan", "--mu", "1", "--suspect-tpr", "0.5")
+    assert "by parameters" in refused("plan", "--epsilon", "1", "--suspect-noise", "0.5")
 
 
 # --- help
@@ -272,7 +295,7 @@ def commands():
 def test_help_names_every_command_and_the_exit_codes(dpaudit):
     code, out, _ = dpaudit("--help")
     assert code == 0
-    assert set(commands()) == {"run", "scores", "counts", "plan", "report"}
+    assert set(commands()) == {"run", "scores", "counts", "plan", "report", "combine"}
     for name in commands():
         assert name in out
         code, detail, _ = dpaudit(name, "--help")
@@ -292,6 +315,8 @@ def examples():
 def test_every_example_of_the_help_runs(dpaudit, tmp_path):
     write_spec(tmp_path, name="examples/opacus_digits.py")  # in place of the real one, which takes minutes
     np.savez(tmp_path / "scores.npz", **GAUSSIAN)
+    for seed, night in enumerate(("monday", "tuesday")):
+        dpaudit("run", write_spec(tmp_path), "--seed", seed, "--out", f"runs/{night}")
     for example in examples():
         program, *words = example.split()
         assert program == "dpaudit"

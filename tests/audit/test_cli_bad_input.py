@@ -169,10 +169,10 @@ def test_other_files_and_options(refused, npz, tmp_path):
     assert "unknown kind of scores file" in refused("scores", "scores.txt", "--epsilon", "1")
     npz(**GOOD)
     line = refused("scores", "scores.npz", "--epsilon", "1", "--method", "guessing")
-    assert "unknown method; allowed: betting, clopper-pearson; got: guessing" in line
+    assert "unknown method; allowed: betting, clopper-pearson, one-run, one-run-fdp; got: guessing" in line
     line = refused("scores", "scores.npz", "--epsilon", "1", "--statistic", "loss")
     assert "unknown statistic; allowed: score; got: loss" in line
-    assert "got: one-run" in refused("scores", "scores.npz", "--epsilon", "1", "--game", "one-run")
+    assert "got: no-run" in refused("scores", "scores.npz", "--epsilon", "1", "--game", "no-run")
     assert "got: chess" in refused("scores", "scores.npz", "--epsilon", "1", "--game", "chess")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.claim import Claim
+from dpaudit.digest import digest_of
 from dpaudit.errors import require_confidence, require_probability
 from dpaudit.evidence import LowerBound, TestResult
 from dpaudit.methods.betting.bettor import AnytimeBound, Bettor, BettorMonitor
@@ -146,11 +147,15 @@ def fair_order(scores: Scores, seed: int) -> Scores:
 
     Each class is shuffled, then every coin takes the next unused score of its class. A random permutation of a fixed
     number of each would not be a fair coin sequence: its end can be foretold from its beginning (DECISIONS 14).
+
+    The coins come from `seed` alone. The shuffle is drawn from a digest of the scores as well: scores per world may
+    come sorted, and one permutation for all audits would put the same ranks into the same places in every one.
     """
     rng = np.random.default_rng(seed)
+    shuffle = np.random.default_rng([seed, int(digest_of((scores.values, scores.included_mask)), 16)])
     queues = {
-        True: rng.permutation(np.flatnonzero(scores.included_mask)),
-        False: rng.permutation(np.flatnonzero(~scores.included_mask)),
+        True: shuffle.permutation(np.flatnonzero(scores.included_mask)),
+        False: shuffle.permutation(np.flatnonzero(~scores.included_mask)),
     }
     taken = {True: 0, False: 0}
     order = []
@@ -165,10 +170,17 @@ def fair_order(scores: Scores, seed: int) -> Scores:
 
 
 class Race(NamedTuple):
-    """Many audits played side by side: (audits,) trial of refutation (0: never) and largest log wealth."""
+    """Many audits played side by side, (audits,) each.
+
+    Attributes:
+        refuted_at: trial of refutation, 0 for never.
+        largest_log_wealth: over all trials.
+        log_wealth_at_stopping: at the refutation, else after the last trial.
+    """
 
     refuted_at: NDArray[np.intp]
     largest_log_wealth: Array
+    log_wealth_at_stopping: Array
 
 
 def race(
@@ -191,12 +203,13 @@ def race(
     book = GuessBook(audits, statistics)
     factors = method.stakes.log_factors(claim.profile)
     counts = np.zeros((audits, statistics, len(RULES), 3))
-    largest, refuted_at = np.zeros(audits), np.zeros(audits, dtype=np.intp)
+    largest, refuted_at, at_stopping = np.zeros(audits), np.zeros(audits, dtype=np.intp), np.zeros(audits)
     target = -math.log1p(-confidence)
     for i in range(trials):
         outcome = book.extend(table[:, i : i + 1], included[:, i : i + 1], gone[:, i : i + 1])[:, 0]
         counts += np.eye(3)[outcome]
         log_wealth = method.stakes.log_wealth(counts, factors)
         largest = np.maximum(largest, log_wealth)
+        at_stopping = np.where(refuted_at == 0, log_wealth, at_stopping)
         refuted_at = np.where((refuted_at == 0) & (log_wealth >= target), i + 1, refuted_at)
-    return Race(refuted_at, largest)
+    return Race(refuted_at, largest, at_stopping)

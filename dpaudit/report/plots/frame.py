@@ -14,16 +14,19 @@ INCLUDED, EXCLUDED, ALLOWED, RULE, EVIDENCE = "#D55E00", "#0072B2", "#B8B8B8", "
 
 def new_figure(report: Report, *, width: float, height: float) -> "Figure":
     """An empty figure whose title is the verdict and the claim. Sizes in inches."""
+    claim, verdict = report.claim, report.verdict.value.replace("_", " ")
+    title = f"{verdict}: claim ({claim.epsilon():.4g}, {claim.quoted_delta:.3g})-DP"
+    return plain_figure(title, width=width, height=height)
+
+
+def plain_figure(title: str, *, width: float, height: float) -> "Figure":
+    """An empty figure with a title, on no screen. Sizes in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    claim = report.claim
-    verdict = report.verdict.value.replace("_", " ")
-    figure.suptitle(
-        f"{verdict}: claim ({claim.epsilon():.4g}, {claim.quoted_delta:.3g})-DP", fontsize=12, fontweight="bold"
-    )
+    figure.suptitle(title, fontsize=12, fontweight="bold")
     return figure
 
 
