@@ -82,6 +82,17 @@ audit = dpa.Audit(train, zero_or_one(), claim=dpa.Claim(epsilon={epsilon}), max_
 '''
 
 
+HEAD = """
+import numpy as np
+import dpaudit as dpa
+from dpaudit.mechanisms.known import zero_or_one
+def train(data, seed):
+    return float(data + np.random.default_rng(seed).laplace())
+claim = dpa.Claim(epsilon=1.0)
+"""
+FINE = "audit = dpa.Audit(train, zero_or_one(), claim=claim, max_trials=40, workers=0)"
+
+
 def write_spec(folder, *, epsilon=1.0, trials=40, workers=0, name="spec.py"):
     path = Path(folder) / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,30 @@ def dpaudit(capsys, tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def spec(tmp_path):
+    """Write a spec that begins as HEAD does."""
+    import audit_worlds
+
+    def write(text, name="spec.py"):
+        (tmp_path / name).write_text(audit_worlds.HEAD + text)
+        return name
+
+    return write
+
+
+@pytest.fixture
+def npz(tmp_path):
+    """Write scores.npz."""
+    import numpy as np
+
+    def write(**arrays):
+        np.savez(tmp_path / "scores.npz", **arrays)
+        return "scores.npz"
+
+    return write
+
+
+@pytest.fixture
 def refused(dpaudit):
     """The one line of an input that is refused, with exit code 2 and nothing on stdout."""
 
