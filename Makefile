@@ -1,4 +1,4 @@
-# make audit | test | check | clean: each works alone, from a fresh clone, and is quick the second time.
+# make audit | test | validity | check | clean: each works alone, from a fresh clone, and is quick the second time.
 #
 # torch is installed first and by itself: on a machine without a GPU choose the small CPU build with
 #     make TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := check
-.PHONY: .venv audit test check clean
+.PHONY: .venv audit test validity check clean
 
 .venv: $(STAMP)
 
@@ -28,6 +28,10 @@ audit: $(STAMP)
 
 test: $(STAMP)
 	$(PY) -m pytest
+
+# The repeated audits at the boundary, ten times as many as in `make test` and longer ones: about a quarter of an hour.
+validity: $(STAMP)
+	DPAUDIT_VALIDITY=deep $(PY) -m pytest tests/validity
 
 check: $(STAMP)
 	$(PY) -m ruff check .

@@ -20,7 +20,7 @@ SPECS = {  # name: (verdict, trials; None for the example's own)
     "own_loop": (Verdict.NOT_REFUTED, 100),
     "numbers_only": (Verdict.NOT_REFUTED, None),
 }
-SCRIPTS = {"headline", "reliability"}
+SCRIPTS = {"headline", "reliability", "validity_table"}
 
 
 @pytest.mark.parametrize("name", SPECS)

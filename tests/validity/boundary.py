@@ -1,82 +1,59 @@
-"""The worlds of the validity tests, and the judge.
+"""The judge of the validity tests, on the worlds of `dpaudit.testing`.
 
 Every test here audits a mechanism that keeps its claim exactly, hundreds of times, and counts false refutations. A
 test fails iff that count is impossible at the nominal rate: P(Binomial(audits, alpha) >= count) <= 1e-6 (DECISIONS
-15). So a valid method fails a test with probability at most 1e-6, the some 100 tests of the suite together with
-probability at most 1e-4 over the choice of seeds; the seeds are fixed, and the suite passes always or never.
+15). So a valid method fails a test with probability at most 1e-6, the some 150 tests of the suite together with
+probability at most 2e-4 over the choice of seeds; the seeds are fixed, and the suite passes always or never.
+
+DPAUDIT_VALIDITY=deep (`make validity`) plays ten times as many audits, and some of 5000 trials.
 """
 
-from collections.abc import Callable
+import os
 
-import numpy as np
-from scipy.stats import binomtest
+from dpaudit.testing import DRESSINGS, TOO_MANY, WORLDS, LeakyCoin, Noise, excess_p_value, play
 
-from dpaudit.claim import Claim
-from dpaudit.mechanisms import known
+__all__ = [
+    "ALPHA",
+    "AUDITS",
+    "DEEP",
+    "DRESSINGS",
+    "MECHANISMS",
+    "LeakyCoin",
+    "Noise",
+    "assert_broken",
+    "assert_valid",
+    "deeper",
+    "more",
+    "play",
+]
 
 ALPHA = 0.05
-AUDITS = {50: 3000, 200: 1500, 1000: 400}  # trials -> audits
+DEEP = os.environ.get("DPAUDIT_VALIDITY", "") == "deep"
+MECHANISMS = WORLDS
 
 
-class Noise:
-    """Releases that ignore the data, at the strictest claim there is: (0, 0)."""
-
-    def claim(self) -> Claim:
-        return Claim(epsilon=0.0)
-
-    def scores(self, included_mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return rng.standard_normal(included_mask.shape)
+def more(audits: int) -> int:
+    """Ten times as many in the deep run."""
+    return 10 * audits if DEEP else audits
 
 
-class LeakyCoin:
-    """(epsilon, delta)-DP exactly: with probability delta the bit is published, else randomized response."""
-
-    def __init__(self, epsilon: float, delta: float) -> None:
-        self.epsilon, self.delta = epsilon, delta
-
-    def claim(self) -> Claim:
-        return Claim(epsilon=self.epsilon, delta=self.delta)
-
-    def scores(self, included_mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        truthful = rng.random(included_mask.shape) < 1 / (1 + np.exp(-self.epsilon))
-        answer = np.where(truthful == included_mask, 1.0, -1.0)
-        return np.where(rng.random(included_mask.shape) < self.delta, np.where(included_mask, 2.0, -2.0), answer)
+def deeper(audits: dict[int, int]) -> dict[int, int]:
+    """Audits per number of trials, more in the deep run, which adds 300 of 5000 trials."""
+    return {n: more(a) for n, a in audits.items()} | ({5000: 300} if DEEP else {})
 
 
-MECHANISMS = {
-    "noise": Noise(),
-    "randomized response": known.RandomizedResponse(1.0),
-    "leaky coin": LeakyCoin(1.0, 0.05),
-    "laplace": known.Laplace(1.0),
-    "gaussian": known.GaussianMechanism(1.0),
-    "subsampled gaussian": known.SubsampledGaussian(noise_multiplier=0.6, sample_rate=0.3, steps=1),
-}
-
-DRESSINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "as they are": lambda s: s,
-    "rounded": lambda s: np.round(2 * s) / 2,
-    "constant": lambda s: np.zeros_like(s),
-    "nan for some": lambda s: np.where(s > 0.5, np.nan, s),
-    "infinite for some": lambda s: np.where(s > 1, np.inf, np.where(s < -1, -np.inf, s)),
-    "heavy tails": lambda s: np.sinh(20 * s),
-    "upside down": lambda s: -s,
-}
-
-
-def play(mechanism, trials: int, audits: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(audits, trials) scores and coins."""
-    rng = np.random.default_rng([seed, trials])
-    coins = rng.random((audits, trials)) < 0.5
-    return mechanism.scores(coins, rng), coins
+AUDITS = deeper({50: 3000, 200: 1500, 1000: 400})  # trials -> audits
 
 
 def assert_valid(refuted: int, audits: int) -> None:
     """Not more false refutations than ALPHA can explain."""
-    p = binomtest(refuted, audits, ALPHA, alternative="greater").pvalue
-    assert p > 1e-6, f"{refuted} of {audits} true claims refuted at a nominal {ALPHA:.0%} (p = {p:.1e})"
+    p = float(excess_p_value(refuted, audits, ALPHA))
+    assert p > TOO_MANY, f"{refuted} of {audits} true claims refuted at a nominal {ALPHA:.0%} (p = {p:.1e})"
 
 
 def assert_broken(refuted: int, audits: int) -> None:
     """A rule that is known to be wrong is seen to be wrong: the same judge condemns it."""
-    p = binomtest(refuted, audits, ALPHA, alternative="greater").pvalue
-    assert p < 1e-6, f"only {refuted} of {audits} true claims refuted: this test no longer shows why the rule exists"
+    p = float(excess_p_value(refuted, audits, ALPHA))
+    assert p < TOO_MANY, (
+        f"only {refuted} of {audits} true claims refuted: this test no longer shows why the rule exists"
+    )
