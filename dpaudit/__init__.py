@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dpaudit import attacks, datasets, mechanisms, methods, report
+    from dpaudit import attacks, datasets, mechanisms, methods, report, testing
     from dpaudit._audit import audit
     from dpaudit._definition import Audit
     from dpaudit._judge import lower_bound, test
@@ -43,7 +43,7 @@ _HOME = {
     "plan": "methods.planning",
     "test": "_judge",
 }
-_MODULES = ("attacks", "datasets", "mechanisms", "methods", "report")
+_MODULES = ("attacks", "datasets", "mechanisms", "methods", "report", "testing")
 
 __all__ = [
     "Adjacency",
@@ -69,6 +69,7 @@ __all__ = [
     "plan",
     "report",
     "test",
+    "testing",
 ]
 
 
