@@ -131,7 +131,7 @@ def test_stop_keeps_what_was_under_way_and_marks_it(undisturbed):
         assert essence(rows[:7]) == undisturbed[:7]
         after = {o.trial.index for o in rows[7:]}
         assert run.ledger.after_stop() == after
-        assert 1 <= len(after) <= 5
+        assert 1 <= len(after) <= 8  # the window of five, and three started while trial 6 was handed on
         assert essence(rows[7:]) == [undisturbed[i] for i in sorted(after)]
 
 
