@@ -11,6 +11,7 @@ from dpaudit._health import health
 from dpaudit.claim import Claim
 from dpaudit.evidence import TestResult, Verdict
 from dpaudit.methods import perfect_trials
+from dpaudit.methods.beside import bound_beside, family_bound
 from dpaudit.methods.control import fixed_size_trials, positive_control
 from dpaudit.methods.protocol import Method
 from dpaudit.report import History, Note, Report, TrialCounts
@@ -94,15 +95,17 @@ def conclude(
     twice = repeated_release(played)
     perfect = _perfect(facts, claim, method, statistics=len(names) + 1)
     verdict, reason, remedy = _verdict(facts, claim, method, test, scores, twice, perfect)
-    bound = None
+    bound = family = None
     if scores is not None and test is not None and twice is None and scores.n_included and scores.n_excluded:
-        bound = method.lower_bound(scores, delta=claim.quoted_delta, confidence=facts.confidence, copies=facts.copies)
+        bound = bound_beside(method, claim, scores, confidence=facts.confidence, copies=facts.copies)
+        family = family_bound(method, claim, scores, confidence=facts.confidence)
     return Report(
         verdict=verdict,
         reason=reason,
         remedy=remedy,
         claim=claim,
         lower_bound=bound,
+        family_bound=family,
         test=test,
         trials=_counts(facts, played),
         statistic=test.statistic if test else None,

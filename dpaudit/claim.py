@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from dpaudit.adjacency import Adjacency
 from dpaudit.errors import UsageError, require_probability
 from dpaudit.profiles import DPSGD, ApproximateDP, FloatArray, Gaussian, Profile
+from dpaudit.soundness import require_profile
 
 __all__ = ["Adjacency", "Claim", "Direction"]
 
@@ -70,6 +71,8 @@ class Claim:
         if profile is None:
             assert epsilon is not None
             profile = ApproximateDP(float(epsilon), delta)
+        elif not isinstance(profile, (ApproximateDP, Gaussian, DPSGD)):
+            profile = require_profile(profile)
         object.__setattr__(self, "profile", profile)
         object.__setattr__(self, "adjacency", adjacency)
         object.__setattr__(self, "quoted_delta", delta)

@@ -12,7 +12,7 @@ from typing import Any
 from dpaudit.errors import UsageError, require_confidence, require_probability
 from dpaudit.intervals import check_counts, epsilon_from_rates, lower_limit, upper_limit
 
-__all__ = ["Estimate", "LowerBound", "TestResult", "Verdict", "round_down"]
+__all__ = ["Estimate", "FamilyBound", "LowerBound", "TestResult", "Verdict", "round_down"]
 
 
 class Verdict(Enum):
@@ -130,6 +130,33 @@ class LowerBound:
         if self.ceiling is not None:
             text += f"; ceiling {round_down(self.ceiling)}"
         return text + ")"
+
+
+@dataclass(frozen=True)
+class FamilyBound:
+    """The weakest refuted claim of a one-parameter family, and with it every stronger one.
+
+    Attributes:
+        parameter: "mu" (every smaller one is refuted) or "noise_multiplier" (every larger one).
+        refuted: its value there; None if no member was refuted.
+        claimed: the claim's own value.
+        confidence: probability that the statement holds.
+    """
+
+    parameter: str
+    refuted: float | None
+    claimed: float
+    confidence: float
+
+    def __str__(self) -> str:
+        name = self.parameter.replace("_", " ")
+        if self.refuted is None:
+            return f"no {name} is refuted (claimed {self.claimed:.4g}, {100 * self.confidence:.12g} % confidence)"
+        side = "up to" if self.parameter == "mu" else "down to"
+        return (
+            f"every {name} {side} {self.refuted:.4g} is refuted "
+            f"(claimed {self.claimed:.4g}, {100 * self.confidence:.12g} % confidence)"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

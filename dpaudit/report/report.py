@@ -8,7 +8,7 @@ from typing import Any
 
 from dpaudit.claim import Claim
 from dpaudit.errors import AuditError, UsageError, require_confidence
-from dpaudit.evidence import LowerBound, TestResult, Verdict
+from dpaudit.evidence import FamilyBound, LowerBound, TestResult, Verdict
 from dpaudit.report.json import jsonable
 from dpaudit.report.parts import History, Note, TrialCounts
 from dpaudit.scores import Scores
@@ -43,6 +43,7 @@ class Report:
         remedy: what to do about an inconclusive audit; "" to have it worked out from `power`.
         claim: what was tested.
         lower_bound: epsilon is at least this, at the claim's quoted delta; None if no method could say.
+        family_bound: what is refuted of the claim's own parameter (mu, noise multiplier); None if it has none.
         test: the test of the claim; None if none ran.
         trials: how many there were, and what became of them.
         statistic: the statistic that carried the evidence; None if there is none.
@@ -84,6 +85,7 @@ class Report:
     reproduce: str
     fingerprint: str
     versions: Mapping[str, str]
+    family_bound: FamilyBound | None = None
     statistic: str | None = None
     battery: tuple[str, ...] = ()
     power: Mapping[str, Any] = field(default_factory=dict)
@@ -120,6 +122,7 @@ class Report:
             "reason": self.reason,
             "claim": self.claim.to_dict(),
             "lower_bound": self.lower_bound,
+            "family_bound": self.family_bound,
             "test": self.test,
             "trials": asdict(self.trials),
             "statistic": self.statistic,

@@ -50,7 +50,13 @@ def bound(report: Report) -> str:
         return "no lower bound"
     if found.epsilon <= 0:
         return f"no lower bound above eps 0 at delta {found.delta:.3g}"
-    return f"leaks at least eps {round_down(found.epsilon)} at delta {found.delta:.3g}"
+    return f"leaks at least eps {round_down(found.epsilon)} at delta {found.delta:.3g}{family(report)}"
+
+
+def family(report: Report) -> str:
+    """What is refuted of the claim's own parameter; "" if nothing is."""
+    found = report.family_bound
+    return "" if found is None or found.refuted is None else f"; {found}"
 
 
 def evidence(test: TestResult) -> str:

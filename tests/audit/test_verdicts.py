@@ -45,7 +45,7 @@ def test_a_leak_is_refuted(mechanism, method):
     report = audit(mechanism, method=method)
     assert report.verdict is REFUTED
     assert str(report).startswith("REFUTED")
-    assert report.statistic == "value"
+    assert report.statistic in ("value", "norm")  # of a bit they are the same
     assert 0.9 < report.lower_bound.epsilon < 3.0 or mechanism.name == "Gaussian"
     assert report.reason == ""
     if method.anytime:

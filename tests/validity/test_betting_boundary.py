@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from boundary import ALPHA, AUDITS, DRESSINGS, MECHANISMS, Noise, assert_valid, more, play
+from boundary import ALPHA, DRESSINGS, MECHANISMS, Noise, assert_valid, deeper, more, play
 
 from dpaudit.claim import Claim
 from dpaudit.methods.betting import Betting
 from dpaudit.testing import nine_statistics, one_direction_of, refutations_of, unlucky_losses
 
-MANY = more(1000)
+MANY = more(300)
+AUDITS = deeper({50: 600, 200: 400, 1000: 130})  # trials -> audits; each learns, which takes 35 ms per 1000 trials
 
 
 def refutations(claim: Claim, values: np.ndarray, coins: np.ndarray, lost: np.ndarray | None = None) -> int:
@@ -33,9 +34,9 @@ def test_odd_scores(name: str, dressing: Callable[[np.ndarray], np.ndarray]) -> 
 
 @pytest.mark.parametrize("name", ["randomized response", "gaussian"])
 def test_nine_statistics_of_one_release(name: str) -> None:
-    values, coins = play(MECHANISMS[name], 200, more(400), seed=3)
+    values, coins = play(MECHANISMS[name], 200, more(200), seed=3)
     table = nine_statistics(values, np.random.default_rng(3))
-    assert_valid(refutations(MECHANISMS[name].claim(), table, coins), more(400))
+    assert_valid(refutations(MECHANISMS[name].claim(), table, coins), more(200))
 
 
 def test_trials_lost_where_they_would_hurt_the_accusation_most() -> None:

@@ -1,6 +1,8 @@
-"""Anytime-valid evidence by betting on guesses."""
+"""Betting on guesses, anytime-valid."""
 
-from dpaudit.methods.betting.betting import Betting, Race, fair_order, race
+from dpaudit.methods.betting.betting import Betting
+from dpaudit.methods.betting.order import fair_order
+from dpaudit.methods.betting.race import Race, race
 from dpaudit.methods.betting.stakes import Stakes
 
 __all__ = ["Betting", "Race", "Stakes", "fair_order", "race"]

@@ -1,0 +1,24 @@
+"""The statements that go with the test of a claim."""
+
+from dpaudit.claim import Claim
+from dpaudit.evidence import FamilyBound, LowerBound
+from dpaudit.methods.betting import Betting
+from dpaudit.methods.protocol import Method
+from dpaudit.scores import Scores
+
+__all__ = ["bound_beside", "family_bound"]
+
+
+def bound_beside(method: Method, claim: Claim, scores: Scores, *, confidence: float, copies: int = 1) -> LowerBound:
+    """The lower bound at the claim's quoted delta, told beside the test of the claim.
+
+    Betting shares its bets between the two where the claim is an (epsilon, delta), so that they never disagree.
+    """
+    if isinstance(method, Betting):
+        return method.lower_bound(scores, delta=claim.quoted_delta, confidence=confidence, copies=copies, claim=claim)
+    return method.lower_bound(scores, delta=claim.quoted_delta, confidence=confidence, copies=copies)
+
+
+def family_bound(method: Method, claim: Claim, scores: Scores, *, confidence: float) -> FamilyBound | None:
+    """The strongest statement on the claim's own parameter; None if the method or the claim has none."""
+    return method.family_bound(scores, claim, confidence) if isinstance(method, Betting) else None

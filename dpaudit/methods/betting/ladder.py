@@ -1,0 +1,97 @@
+"""A ladder of single bets, each aimed at one rung: what a lower bound is made of.
+
+The portfolio of a claim says nothing of weaker or stronger ones: while its claim stands it stakes nothing. A ladder
+bets against a fixed set of claims at once. Each rung takes, after every lesson, the one guess, eps' and fraction that
+grow most against its own claim, and counts what became of them; from the counts its wealth against ANY claim follows.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpaudit.methods.betting.experts import BOTH, IN_ONLY, OUT_ONLY, SIDE, patterns
+from dpaudit.methods.betting.stakes import Stakes
+from dpaudit.methods.betting.stance import Stance
+from dpaudit.profiles import Gaussian, Profile
+
+__all__ = ["GAUSSIAN_RUNGS", "RUNGS", "Ladder", "Wealth", "mean_log"]
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+RUNGS = (0.1, 0.3, 0.7, 1.3, 2.0, 3.0, 4.5, 6.5)  # epsilons
+GAUSSIAN_RUNGS = tuple(Gaussian(mu) for mu in (0.25, 0.5, 1.0, 1.5, 2.5, 4.0))
+_KINDS = (BOTH, IN_ONLY, OUT_ONLY)
+
+
+class Ladder:
+    """Bets of (audits, rungs), aimed anew after every lesson.
+
+    Args:
+        audits: played side by side.
+        stakes: eps' and fractions to choose from.
+        rungs: the claims that are bet against.
+    """
+
+    def __init__(self, audits: int, stakes: Stakes, rungs: tuple[Profile, ...]) -> None:
+        self._tables = np.stack([stakes.log_factors(rung) for rung in rungs])  # (rungs, kinds, eps', fractions, 3)
+        self.shape = self._tables.shape[1:]
+        self.rungs = len(rungs)
+        right, wrong, _ = patterns()
+        self._result = np.where(right > 0, 0, np.where(wrong > 0, 1, 2))  # (patterns, OUTCOMES)
+        none = np.zeros((audits, self.rungs), dtype=np.intp)
+        self._pattern, self._bet = none, none  # a bet: (eps', fraction) flattened; 0: nothing is staked
+
+    def aim(self, stance: Stance) -> None:
+        """Choose every rung's bet by its predicted growth under the stance."""
+        right, wrong, guesses = patterns()
+        chance = np.stack([stance.predicted @ right.T, stance.predicted @ wrong.T], axis=-1)
+        rest = stance.predicted.sum(axis=1)[:, None] - chance.sum(axis=-1)
+        chance = np.concatenate([chance, rest[..., None]], axis=-1)  # (audits, patterns, 3)
+        audits, best = len(chance), None
+        for kind in _KINDS:
+            table = self._tables[:, kind].reshape(-1, 3)
+            growth = (chance[:, guesses == kind].reshape(-1, 3) @ table.T).reshape(audits, SIDE, self.rungs, -1)
+            flat = growth.transpose(0, 2, 1, 3).reshape(audits, self.rungs, -1)
+            at = flat.argmax(axis=2)
+            found = np.take_along_axis(flat, at[..., None], axis=2)[..., 0]
+            threshold, bet = np.divmod(at, growth.shape[3])
+            if best is None:
+                best, self._pattern, self._bet = found, threshold, bet
+            else:
+                better = found > best
+                best = np.where(better, found, best)
+                self._pattern = np.where(better, kind * SIDE + threshold, self._pattern)
+                self._bet = np.where(better, bet, self._bet)
+
+    def results(self, outcomes: Indices) -> Indices:
+        """(audits, trials, rungs) places in a table's (kinds, eps', fractions, 3), flattened, of (audits, trials)."""
+        said = self._result[self._pattern[:, None], outcomes[..., None]]
+        kind = self._pattern[:, None] // SIDE
+        return np.asarray((kind * (self.shape[1] * self.shape[2]) + self._bet[:, None]) * 3 + said)
+
+
+class Wealth:
+    """What one audit's ladder won so far, against any claim: (rungs, cells of a table) counts."""
+
+    def __init__(self, ladder: Ladder) -> None:
+        self._counts = np.zeros((ladder.rungs, int(np.prod(ladder.shape))))
+
+    def count(self, results: Indices) -> None:
+        """Take in (trials, rungs) results."""
+        rungs, cells = self._counts.shape
+        at = results + np.arange(rungs) * cells
+        self._counts += np.bincount(at.ravel(), minlength=rungs * cells).reshape(rungs, cells)
+
+    def of_rungs(self, table: Array) -> Array:
+        """(rungs,) log wealth against the claim whose table this is."""
+        return np.asarray(self._counts @ table.ravel())
+
+    def against(self, table: Array) -> float:
+        """Log of the mean over all rungs."""
+        return float(mean_log(self.of_rungs(table)))
+
+
+def mean_log(log_wealths: Array) -> Array:
+    """Log of the mean wealth over the last axis; all finite. (scipy's logsumexp takes ten times as long.)"""
+    largest = log_wealths.max(axis=-1)
+    return np.asarray(largest + np.log(np.exp(log_wealths - largest[..., None]).mean(axis=-1)))
