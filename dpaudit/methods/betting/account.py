@@ -99,10 +99,15 @@ class Account:
             growth = np.log(np.take_along_axis(player.factors, outcomes, axis=1))
             results = self.ladder.results(surveyed)
             others = None if self._further is None else self._further.results(surveyed)
-            portfolio = self.portfolio[:, None] + np.cumsum(growth, axis=1)
-            rungs = self._rungs[:, None] + np.cumsum(self._table[results], axis=1)
+            portfolio = _running(self.portfolio, growth)
+            rungs = _running(self._rungs, self._table[results])
             mixed = np.logaddexp(np.log1p(-self.share) + portfolio, np.log(self.share) + mean_log(rungs))
             self.portfolio, self._rungs = portfolio[:, -1], rungs[:, -1]
             yield Block(block, mixed, portfolio, growth, outcomes, (results, others))
             player.remember(*part)
             start = block.stop
+
+
+def _running(start: Array, steps: Array) -> Array:
+    """Sums along axis 1, added one after another from `start`: the same to the last bit however trials arrive."""
+    return np.asarray(np.cumsum(np.concatenate([start[:, None], steps], axis=1), axis=1)[:, 1:])

@@ -26,10 +26,12 @@ _EVERY_TRIAL, _THEN = 100, 0.03  # lessons after every trial, then after every 3
 class Player:
     """Learns from past trials, bets on the next one.
 
-    Lessons are on a fixed schedule, so that one trial at a time and an array at once make the same bets. Statistics
-    compete by their odds of being the one that breaks the claim: the bet goes where the predicted growth is largest,
-    on what was learned of it, mixed with "keeps the claim" by the odds that another statistic is the one. One wealth:
-    many statistics cost a little time, not a share of the stake.
+    Lessons are on a fixed schedule, and what came since the last one is taken in at the next: one trial at a time and
+    an array at once make the same bets, to the last bit.
+
+    Statistics compete by their odds of being the one that breaks the claim: the bet goes where the predicted growth
+    is largest, on what was learned of it, mixed with "keeps the claim" by the odds that another statistic is the one.
+    One wealth: many statistics cost a little time, not a share of the stake.
 
     Attributes:
         stance: of the bets against the claim; factors: (audits, OUTCOMES) what they pay; weights: (audits, experts).
@@ -41,18 +43,21 @@ class Player:
         self.memory = Memory(audits, statistics)
         self._views = Views(audits, statistics, look)
         self._learned = np.full((audits, 2, len(look.payoffs)), 1 / len(look.payoffs))
-        self._next_lesson = 2
+        self._next_lesson, self._past = 2, 0
+        self._since: list[tuple[Array, Mask, Mask]] = []  # trials after the last lesson
         self.stance = self.survey = no_stance(audits)
         self.factors, self.weights = np.ones((audits, OUTCOMES)), self._learned[:, 0]
 
     @property
     def lesson_due(self) -> bool:
         """Whether the next bet is to be learned anew."""
-        return self.memory.past >= self._next_lesson
+        return self._past >= self._next_lesson
 
     def until_lesson(self) -> int:
         """Learn if a lesson is due; how many trials the stances are then good for."""
-        past = self.memory.past
+        past = self._past
+        if self.lesson_due or past == MEMORY:
+            self._take_in()
         if self.lesson_due:
             self._learn()
             self._next_lesson = past + (1 if past < _EVERY_TRIAL else int(_THEN * past) + 1)
@@ -61,9 +66,15 @@ class Player:
 
     def remember(self, values: Array, coins: Mask, lost: Mask) -> None:
         """Take in trials that were bet on; at most `until_lesson` of them."""
-        values = np.where(lost[..., None], np.nan, values)
-        self._views.judge(self.memory, values, coins)
-        self.memory.remember(values, coins, lost)
+        self._since.append((np.where(lost[..., None], np.nan, values), coins, lost))
+        self._past += coins.shape[1]
+
+    def _take_in(self) -> None:
+        if self._since:
+            values, coins, lost = (np.concatenate(parts, axis=1) for parts in zip(*self._since, strict=True))
+            self._views.judge(self.memory, values, coins)
+            self.memory.remember(values, coins, lost)
+            self._since = []
 
     def _learn(self) -> None:
         look, every = self.look, np.arange(self.memory.audits)

@@ -89,6 +89,21 @@ def test_bets_use_the_past_only() -> None:
         assert (wealth(changed, turned)[:j] == first[:j]).all()
 
 
+@pytest.mark.parametrize("statistics", [1, 4])
+def test_one_trial_at_a_time_makes_the_same_bets_to_the_last_bit(statistics: int) -> None:
+    """Else a run could stop at a refutation that its own report does not find again."""
+    values, coins, lost = trials(700, statistics, 8, mu=0.8)
+    if statistics > 1:
+        values[..., 1] = values[..., 0] * (1 + 1e-13)  # nearly tied
+    account = Account(1, statistics, Gaussian(0.7), Stakes())
+    at_once = np.concatenate([block.log_wealth[0] for block in account.play(values, coins, lost)])
+    account, one_by_one = Account(1, statistics, Gaussian(0.7), Stakes()), []
+    for i in range(700):
+        part = slice(i, i + 1)
+        one_by_one += [b.log_wealth[0, 0] for b in account.play(values[:, part], coins[:, part], lost[:, part])]
+    assert at_once.tolist() == one_by_one
+
+
 def test_audits_side_by_side_do_not_disturb_each_other() -> None:
     values, coins, _ = trials(300, 2, 5)
     others, other_coins, _ = trials(300, 2, 6, mu=6.0)
