@@ -230,6 +230,33 @@ def combine(
     raise typer.Exit(EXIT[made.verdict])
 
 
+@app.command()
+def bench(
+    workload: Annotated[
+        list[str] | None, typer.Option(help="W1, W2, W3 or W4; more than once for more. Default: all.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Alternating rounds, of which the best counts.")] = 3,
+    seconds_per_round: Annotated[float, typer.Option(help="Of each contestant.")] = 2.0,
+    scaling: Annotated[bool, typer.Option("--scaling", help="Also W1 at 10^3 to 10^5 trials, and its memory.")] = False,
+    verdict: Annotated[
+        bool, typer.Option("--verdict", help="Also the time to a verdict; needs the examples of a checkout.")
+    ] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Time thousands of small DP-SGD trainings on this machine, beside Opacus and beside the least they can cost.
+
+    Example: dpaudit bench --workload W1 --json
+    """
+    from dpaudit.bench import WORKLOADS
+    from dpaudit.bench import bench as run_bench
+
+    found = run_bench(
+        workload or tuple(WORKLOADS), rounds=rounds, seconds=seconds_per_round, scaling=scaling, verdict=verdict
+    )
+    _show(str(found), found.to_dict() if as_json else None)
+
+
 def _claim(epsilon: float | None, delta: float, mu: float | None) -> Any:
     from dpaudit.claim import Claim
 

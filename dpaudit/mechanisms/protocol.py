@@ -9,6 +9,9 @@ from dpaudit.release import Release
 class Mechanism(Protocol):
     """What is audited: one world's data set and a seed in, a release out.
 
+    One that can train many models at once has ``run_many(neighbors, included, seeds) -> [Release]`` as well, a release
+    for each coin and seed that depends on nothing else: trials are then played in chunks (`dpaudit.mechanisms.DPSGD`).
+
     ``repr(mechanism)`` goes into the ledger's fingerprint, so it names every parameter and no memory address.
     """
 

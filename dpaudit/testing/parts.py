@@ -88,7 +88,8 @@ def check_mechanism(mechanism: Mechanism, neighbors: Neighbors, *, seeds: tuple[
     """Run both worlds twice with one seed and once with another, seeded as the runner does.
 
     Checked: `run` returns a Release; the same seed the same one; another seed another (unless declared discrete); the
-    data sets are not modified; name and engine are texts, and the repr holds no memory address.
+    data sets are not modified; name and engine are texts, and the repr holds no memory address. Of `run_many`, if there
+    is one: a release for each coin and seed, the same together and alone.
     """
     problems = _named(mechanism)
     if not isinstance(getattr(mechanism, "engine", None), str):
@@ -118,9 +119,36 @@ def check_mechanism(mechanism: Mechanism, neighbors: Neighbors, *, seeds: tuple[
             problems.append(f"run({world}) is not reproducible: seed {seeds[0]} gave two releases")
         elif one == other and not found[0].discrete:
             problems.append(f"run({world}) ignores its seed, or the release is discrete and does not say so")
+    many = getattr(mechanism, "run_many", None)
+    if callable(many):
+        problems += _many(many, neighbors, seeds)
     if _fresh_digest(neighbors) != before:
         problems.append("it changed the data sets")
     return Conformance(_name(mechanism), tuple(dict.fromkeys(problems)))
+
+
+def _many(many: Any, neighbors: Neighbors, seeds: tuple[int, int]) -> list[str]:
+    """What is wrong with `run_many`."""
+    problems: list[str] = []
+    asked = [(False, seeds[0]), (True, seeds[0]), (False, seeds[1]), (True, seeds[1])]
+
+    def released(*trials: tuple[bool, int]) -> list[str] | None:
+        def run() -> list[str]:
+            seed_everything(seeds[0])
+            with one_torch_thread():
+                made = list(many(neighbors, [coin for coin, _ in trials], [seed for _, seed in trials]))
+            if len(made) != len(trials) or not all(isinstance(one, Release) for one in made):
+                problems.append(f"run_many does not return a Release for each of {len(trials)} trials")
+            return [digest_of(one.value) for one in made]
+
+        digests: list[str] | None = attempt(problems, f"run_many of {len(trials)}", run)
+        return digests
+
+    together = released(*asked)
+    alone = [released(trial) for trial in asked]
+    if not problems and [[one] for one in together or ()] != alone:
+        problems.append("a release of run_many depends on what else is asked for")
+    return problems
 
 
 def _named(part: Any) -> list[str]:

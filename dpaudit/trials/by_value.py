@@ -4,6 +4,7 @@ import functools
 import sys
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,7 @@ _OWN = {"dpaudit", "canaries"}
 
 
 def modules_by_value(*things: Any) -> list[ModuleType]:
-    """The modules that define `things` and what they hold (one level), unless installed packages.
+    """The modules that define `things` and what they hold (one level; of dataclasses two), unless installed packages.
 
     A spec file cannot be imported by a worker, and a project's own module can change on disk while the audit
     runs: a worker started later would run other code. So both are pickled by value.
@@ -41,10 +42,17 @@ def is_installed(module: ModuleType) -> bool:
 
 def _reached(thing: Any) -> Iterator[Any]:
     yield thing
-    held = getattr(thing, "__dict__", None)
-    for part in list(held.values()) if isinstance(held, dict) else []:
+    for part in _held(thing):
         yield from _unwrapped(part)
+        if is_dataclass(part):  # settings that hold functions, such as the steps of an algorithm
+            for inner in _held(part):
+                yield from _unwrapped(inner)
     yield from _unwrapped(thing)
+
+
+def _held(thing: Any) -> list[Any]:
+    held = getattr(thing, "__dict__", None)
+    return list(held.values()) if isinstance(held, dict) else []
 
 
 def _unwrapped(thing: Any) -> Iterator[Any]:

@@ -3,7 +3,8 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from dpaudit.trials.trial import Outcome, Trial
 
@@ -12,37 +13,42 @@ __all__ = ["Flight", "Flights"]
 
 @dataclass
 class Flight:
-    """One trial on its way.
+    """Trials on their way together: one, unless the mechanism trains many at once.
 
     Attributes:
-        trial: which.
-        position: how many trials were started before it.
+        trials: which.
+        position: how many flights were started before it.
         strikes: attempts that ended with a dead worker or past the time limit.
         began: monotonic seconds when it was first seen to have begun; None while it waits for a worker.
     """
 
-    trial: Trial
+    trials: tuple[Trial, ...]
     position: int
     strikes: int = 0
     began: float | None = None
+
+    def one_by_one(self) -> "list[Flight]":
+        """A flight for each of its trials, not yet begun."""
+        return [replace(self, trials=(trial,), began=None) for trial in self.trials]
 
 
 class Flights:
     """Who flies, who waits, and who may start next.
 
     At most `slots` fly, none further than `window` positions past the oldest one unfinished: few trials are
-    wasted when the audit stops. A trial with a strike flies alone, so that its next end is nobody else's fault.
+    wasted when the audit stops. A trial with a strike flies alone, out of its chunk and with no other flight beside
+    it, so that its next end is nobody else's fault.
     """
 
     def __init__(self, *, slots: int, window: int) -> None:
         self._slots, self._window = slots, window
-        self.flying: dict[Future[Outcome], Flight] = {}
+        self.flying: dict[Future[list[Outcome]], Flight] = {}
         self.alone: deque[Flight] = deque()  # with a strike
         self.again: deque[Flight] = deque()  # without: went down with somebody else
         self._position = 0
 
-    def next(self, source: Iterator[Trial]) -> Flight | None:
-        """The flight to start now, if one may start and there is one."""
+    def next(self, source: Iterator[Trial], size: int) -> Flight | None:
+        """The flight to start now, if one may start and there is one; a new one takes up to `size` trials."""
         if any(flight.strikes for flight in self.flying.values()):
             return None
         if self.alone:
@@ -54,13 +60,13 @@ class Flights:
         oldest = min((flight.position for flight in self.flying.values()), default=self._position)
         if self._position >= oldest + self._window:
             return None
-        trial = next(source, None)
-        if trial is None:
+        trials = tuple(islice(source, size))
+        if not trials:
             return None
         self._position += 1
-        return Flight(trial, self._position - 1)
+        return Flight(trials, self._position - 1)
 
-    def landed(self, future: Future[Outcome]) -> Flight:
+    def landed(self, future: Future[list[Outcome]]) -> Flight:
         """Take one that has ended off the list."""
         return self.flying.pop(future)
 
@@ -68,8 +74,15 @@ class Flights:
         """Whether anybody flies or waits for another attempt."""
         return bool(self.flying or self.alone or self.again)
 
-    def retry(self, flight: Flight) -> None:
-        """Another attempt for `flight`, alone if it has a strike, else before all new ones."""
+    def retry(self, flight: Flight, *, together: bool = True) -> None:
+        """Another attempt for `flight`: alone and trial by trial if it has a strike, else before all new ones.
+
+        Args:
+            flight: has landed, or never took off.
+            together: False: trial by trial even without a strike.
+        """
         flight.began = None
-        queue = self.alone if flight.strikes else self.again
-        queue.append(flight)
+        if flight.strikes:
+            self.alone.extend(flight.one_by_one())
+        else:
+            self.again.extend([flight] if together else flight.one_by_one())

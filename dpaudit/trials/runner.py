@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dpaudit.errors import AuditError, UsageError
+from dpaudit.trials.chunks import Chunks
 from dpaudit.trials.executors import SerialExecutor, available_cores, check_executor, local_executor
 from dpaudit.trials.flights import Flight, Flights
 from dpaudit.trials.payload import Payload
@@ -27,14 +28,18 @@ class Runner:
 
     A trial whose worker dies, or that runs past the limit, is retried once, alone, with the same coin and seed;
     the second time it is LOST (a new seed, or dropping it, would make accusations of innocent mechanisms).
-    Trials that merely shared the pool with it are run again without counting that.
+    Trials that merely shared the pool with it are run again without counting that. Where the mechanism trains many at
+    once, a flight is a chunk of consecutive trials; when one dies or runs past its limit, its trials are retried one
+    by one.
 
     Args:
         payload: the game.
         workers: processes; 0 plays in this process; None takes every available core. With an `executor`: how many
             trials to keep under way there.
         executor: the user's own, instead of local processes. It is not shut down.
-        trial_timeout: seconds a trial may take; local processes only, because it ends with a kill.
+        trial_timeout: seconds a trial may take (a chunk as many as all its trials); local processes only, because it
+            ends with a kill.
+        chunks: how many trials travel together; None: one, or what measurement says if the mechanism trains many.
 
     Raises:
         UsageError: an executor of threads, impossible numbers.
@@ -47,6 +52,7 @@ class Runner:
         workers: int | None = None,
         executor: Executor | None = None,
         trial_timeout: float | None = None,
+        chunks: Chunks | None = None,
     ) -> None:
         if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 0):
             raise UsageError("workers", allowed="a whole number >= 0 (0: in this process)", got=workers)
@@ -64,6 +70,7 @@ class Runner:
             )
         self._payload, self._given, self._timeout = payload, executor, trial_timeout
         self._pool: Executor | None = None
+        self._chunks = chunks or (Chunks() if payload.game.many else Chunks(1))
         self._barren_breaks = 0
         self._ready: deque[Outcome] = deque()
         self.workers = 1 if isinstance(executor, SerialExecutor) else workers or available_cores()
@@ -131,9 +138,9 @@ class Runner:
         self.close()
 
     def _fill(self, source: Iterator[Trial]) -> None:
-        while (flight := self._flights.next(source)) is not None:
+        while (flight := self._flights.next(source, self._chunks.size)) is not None:
             try:
-                future = self._submit(flight.trial)
+                future = self._submit(flight.trials)
             except BrokenExecutor as error:
                 self._flights.retry(flight)
                 self._after_break(error)
@@ -142,16 +149,16 @@ class Runner:
                 raise AuditError(f"the executor takes no trials: {describe(error)}") from error
             self._flights.flying[future] = flight
 
-    def _submit(self, trial: Trial) -> Future[Outcome]:
+    def _submit(self, trials: tuple[Trial, ...]) -> Future[list[Outcome]]:
         if isinstance(self._given, SerialExecutor):
-            return self._given.submit(self._payload.game.play, trial)
+            return self._given.submit(self._payload.game.play_all, trials)
         path, digest = self._payload.file()
         if self._given is None and self._pool is None:
             self._pool = local_executor(self.workers)
         executor = self._given or self._pool
         if executor is None:  # cannot be
             raise AuditError("no executor")
-        return executor.submit(play_task, str(path), digest, trial.index, trial.included, trial.seed)
+        return executor.submit(play_task, str(path), digest, trials)
 
     def _land(self) -> None:
         """Wait until something happens, and deal with it."""
@@ -163,7 +170,7 @@ class Runner:
         elif self._timeout is not None:
             self._after_timeouts(self._timeout)
 
-    def _settle(self, done: Iterable[Future[Outcome]]) -> BrokenExecutor | None:
+    def _settle(self, done: Iterable[Future[list[Outcome]]]) -> BrokenExecutor | None:
         """Take in the results among `done`; those a broken pool took down stay in flight."""
         broken = None
         for future in sorted(done, key=lambda f: self._flights.flying[f].position):
@@ -176,10 +183,13 @@ class Runner:
             if isinstance(error, (AuditError, KeyboardInterrupt)):
                 raise error
             self._barren_breaks = 0
-            if error is not None:  # a result that cannot travel, an executor's own trouble
-                self._ready.append(Outcome.lost(flight.trial, describe(error), trace=trace_of(error)))
+            if error is not None and len(flight.trials) > 1:
+                self._flights.retry(flight, together=False)
+            elif error is not None:  # a result that cannot travel, an executor's own trouble
+                self._lost(flight, describe(error), trace=trace_of(error))
             elif not future.cancelled():
-                self._ready.append(future.result())
+                self._ready.extend(future.result())
+                self._chunks.landed(future.result())
         return broken
 
     def _after_break(self, error: BrokenExecutor) -> None:
@@ -199,12 +209,12 @@ class Runner:
         for flight in self._flights.flying.values():
             if flight.began is None and self._began(flight):
                 flight.began = now
-            if flight.began is not None and now - flight.began > limit:
-                overdue.append(flight.trial)
+            if flight.began is not None and now - flight.began > limit * len(flight.trials):
+                overdue.append(flight.trials)
         if overdue:
             why = f"TimeoutError: no result within {limit:g} s, twice"
             for flight in self._ground():
-                self._retry(flight, struck=flight.trial in overdue, why=why)
+                self._retry(flight, struck=flight.trials in overdue, why=why)
 
     def _ground(self) -> list[Flight]:
         """Kill the pool; the flights that got no result, oldest first."""
@@ -218,16 +228,21 @@ class Runner:
     def _retry(self, flight: Flight, *, struck: bool, why: str) -> bool:
         self._began(flight, forget=True)
         flight.strikes += struck
+        if struck:
+            self._chunks.died(len(flight.trials))
         if flight.strikes >= 2:
-            self._ready.append(Outcome.lost(flight.trial, why))
+            self._lost(flight, why)
         else:
             self._flights.retry(flight)
         return struck
 
+    def _lost(self, flight: Flight, why: str, *, trace: str = "") -> None:
+        self._ready.extend(Outcome.lost(trial, why, trace=trace) for trial in flight.trials)
+
     def _began(self, flight: Flight, *, forget: bool = False) -> bool:
         if isinstance(self._given, SerialExecutor):
             return True
-        sign = marker(self._payload.file()[0], flight.trial.index)
+        sign = marker(self._payload.file()[0], flight.trials[0].index)
         began = sign.exists()
         if forget:
             sign.unlink(missing_ok=True)
@@ -240,5 +255,5 @@ class Runner:
             pool.shutdown(wait=True, **how)  # afterwards every future is settled
 
 
-def _failed(future: Future[Outcome]) -> bool:
+def _failed(future: Future[list[Outcome]]) -> bool:
     return future.cancelled() or future.exception() is not None

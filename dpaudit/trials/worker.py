@@ -15,11 +15,11 @@ from dpaudit.trials.trial import Outcome, Trial
 _loaded: tuple[tuple[str, str], Game] | None = None
 
 
-def play_task(path: str, digest: str, index: int, included: bool, seed: int) -> Outcome:
-    """Play one trial of the game in the file at `path`, which is loaded once per process.
+def play_task(path: str, digest: str, trials: tuple[Trial, ...]) -> list[Outcome]:
+    """Play trials of the game in the file at `path`, which is loaded once per process.
 
-    A file ``started-<index>`` beside it says that the trial began: that is when its time limit starts, and it
-    makes it a suspect if this process dies.
+    A file ``started-<index of the first>`` beside it says that they began: that is when their time limit starts, and
+    it makes them suspects if this process dies.
 
     Raises:
         PayloadError: the game cannot be loaded here.
@@ -28,12 +28,12 @@ def play_task(path: str, digest: str, index: int, included: bool, seed: int) -> 
     if _loaded is None or _loaded[0] != (path, digest):
         with Notices().listen():  # what imports print would come once from every worker
             _loaded = (path, digest), read_payload(path, digest)
-    marker(path, index).touch()
-    return _loaded[1].play(Trial(index, included, seed))
+    marker(path, trials[0].index).touch()
+    return _loaded[1].play_all(trials)
 
 
 def marker(path: str | Path, index: int) -> Path:
-    """The file that says trial `index` has begun."""
+    """The file that says the trials from `index` on have begun."""
     return Path(path).parent / f"started-{index}"
 
 

@@ -19,6 +19,7 @@ HEAVY = {
     "typer",
     "loky",
     "cloudpickle",
+    "numba",
 }
 
 

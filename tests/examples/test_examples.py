@@ -19,6 +19,7 @@ SPECS = {  # name: (verdict, trials; None for the example's own)
     "opacus_digits": (Verdict.NOT_REFUTED, 60),
     "own_loop": (Verdict.NOT_REFUTED, 100),
     "numbers_only": (Verdict.NOT_REFUTED, None),
+    "ensemble_digits": (Verdict.NOT_REFUTED, 300),
 }
 SCRIPTS = {"headline", "reliability", "validity_table"}
 
