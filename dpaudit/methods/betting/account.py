@@ -60,6 +60,7 @@ class Account:
         profile: the claim's.
         stakes: of the ladder.
         further: a second ladder, aimed with the first, whose bets do not enter this wealth.
+        portfolio: False: only ladders bet, for a bound alone; the wealth stays 1.
 
     Attributes:
         player: who bets.
@@ -68,9 +69,17 @@ class Account:
     """
 
     def __init__(
-        self, audits: int, statistics: int, profile: Profile, stakes: Stakes, further: Ladder | None = None
+        self,
+        audits: int,
+        statistics: int,
+        profile: Profile,
+        stakes: Stakes,
+        further: Ladder | None = None,
+        *,
+        portfolio: bool = True,
     ) -> None:
-        self.player = Player(audits, statistics, outlook(profile))
+        self.player = Player(audits, statistics, outlook(profile), bets=portfolio)
+        self._bets = portfolio
         self.ladder = Ladder(audits, stakes, rungs_beside(profile))
         self._further = further
         self.portfolio = np.zeros(audits)
@@ -94,11 +103,17 @@ class Account:
                 for ladder in filter(None, (self.ladder, self._further)):
                     ladder.aim(player.survey)
             part = values[:, block], coins[:, block], lost[:, block]
-            outcomes = player.stance.outcomes(player.memory, *part)
             surveyed = player.survey.outcomes(player.memory, *part)
-            growth = np.log(np.take_along_axis(player.factors, outcomes, axis=1))
             results = self.ladder.results(surveyed)
             others = None if self._further is None else self._further.results(surveyed)
+            if not self._bets:
+                nothing = np.zeros(surveyed.shape)
+                yield Block(block, nothing, nothing, nothing, surveyed, (results, others))
+                player.remember(*part)
+                start = block.stop
+                continue
+            outcomes = player.stance.outcomes(player.memory, *part)
+            growth = np.log(np.take_along_axis(player.factors, outcomes, axis=1))
             portfolio = _running(self.portfolio, growth)
             rungs = _running(self._rungs, self._table[results])
             mixed = np.logaddexp(np.log1p(-self.share) + portfolio, np.log(self.share) + mean_log(rungs))

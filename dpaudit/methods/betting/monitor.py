@@ -60,7 +60,7 @@ class BettorMonitor:
         profile, self.target = claim.profile, -math.log1p(-confidence)
         shares = isinstance(profile, ApproximateDP)
         own = None if shares else Ladder(1, stakes, rungs_beside(ApproximateDP(0.0, delta)))
-        self.account = Account(1, statistics, profile, stakes, own)
+        self.account = Account(1, statistics, profile, stakes, own, portfolio=not alone)
         beside = None
         if isinstance(profile, ApproximateDP) and not alone:
             beside = Beside(profile, 1 - self.account.share, copies)
@@ -92,8 +92,8 @@ class BettorMonitor:
             length = int(crossed[0]) + 1 if len(crossed) else len(wealth)
             own, further = block.results
             bounds = self.bound.advance((own if further is None else further)[0, :length], block.portfolio[0, :length])
-            self.credit.take(self.account.player, block, length)
             if self._stops:
+                self.credit.take(self.account.player, block, length)
                 numbers = range(self.trials + 1, self.trials + length + 1)
                 self.path.extend(zip(numbers, wealth[:length].tolist(), bounds.tolist(), strict=True))
             self.trials += length

@@ -19,7 +19,7 @@ __all__ = ["Outlook", "outlook", "telling_epsilons"]
 
 Array = NDArray[np.float64]
 
-_SHARES = np.array([0.05, 0.05, 0.24, 0.05, 0.61])  # of the families, a priori
+_SHARES = np.array([0.05, 0.08, 0.28, 0.05, 0.54])  # of the families, a priori
 _MEDIAN_SHIFT, _SPREAD_SHIFT, _RARE = 1.5, 0.32, 0.002  # log-normal, in multiples of the least shift that breaks it
 _MEDIAN_LOUDNESS, _SPREAD_LOUDNESS = 1.7, 0.4
 _PERFECT = 0.3  # weight of the loudest, perfect scores: they are common (a canary far out) and settle it soonest

@@ -38,8 +38,9 @@ class Player:
         survey: the stance that tells most of the coin, whatever is claimed: what a lower bound's bets start from.
     """
 
-    def __init__(self, audits: int, statistics: int, look: Outlook) -> None:
+    def __init__(self, audits: int, statistics: int, look: Outlook, *, bets: bool = True) -> None:
         self.look = look
+        self._bets = bets
         self.memory = Memory(audits, statistics)
         self._views = Views(audits, statistics, look)
         self._learned = np.full((audits, 2, len(look.payoffs)), 1 / len(look.payoffs))
@@ -77,7 +78,7 @@ class Player:
             self._since = []
 
     def _learn(self) -> None:
-        look, every = self.look, np.arange(self.memory.audits)
+        look = self.look
         beliefs = self._views.learn(self.memory)
         by_shift, laws, trust = beliefs.gauss.weight.sum(axis=3), beliefs.laws, beliefs.trust
         both_worlds = (self.memory.seen >= 1).all(axis=0)
@@ -91,15 +92,19 @@ class Player:
         tilt = np.where(both_worlds, chance / np.maximum(broken, 1e-300), 0.0)
         value = _expected(by_shift, laws, look.shift_growth, look.growth) * (trust * tilt)[..., None]
         stance = self._choose(value, beliefs)
+        if self._bets:
+            self._take_stance(stance, beliefs, breaks, chance)
+        known = _expected(by_shift, laws, look.shift_information, look.information) * (trust * both_worlds)[..., None]
+        even = np.ones(self.memory.audits)
+        self.survey = self._foretell(self._choose(known, beliefs), beliefs, even, even)
+
+    def _take_stance(self, stance: Stance, beliefs: Beliefs, breaks: Array, chance: Array) -> None:
+        every = np.arange(self.memory.audits)
         share = chance[every, stance.statistic]
         at = breaks[stance.view, every, stance.statistic]
         raised, lowered = share / np.maximum(at, 1e-300), (1 - share) / np.maximum(1 - at, 1e-300)
         self.stance = self._foretell(stance, beliefs, raised, lowered)
         self._bet()
-
-        known = _expected(by_shift, laws, look.shift_information, look.information) * (trust * both_worlds)[..., None]
-        even = np.ones(self.memory.audits)
-        self.survey = self._foretell(self._choose(known, beliefs), beliefs, even, even)
 
     def _choose(self, value: Array, beliefs: Beliefs) -> Stance:
         """The best of (views, audits, statistics, upright or not)."""
