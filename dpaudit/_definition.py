@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Audit"]
 
+_DECISIVE = ("dpaudit", "torch", "opacus", "numba")  # another version may change the numbers: another audit
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -85,7 +87,7 @@ class Audit:
         mechanism = defaults.as_mechanism(self.train, self.neighbors)
         method = defaults.as_method(self.method)
         made = {
-            **{f"version of {k}": v for k, v in versions().items() if k in ("dpaudit", "torch", "opacus")},
+            **{f"version of {k}": v for k, v in versions(mechanism.engine).items() if k in _DECISIVE},
             "claim": json.dumps(self.claim.to_dict(), sort_keys=True),
             "neighbours": self.neighbors.digest,
             "mechanism": repr(mechanism),
@@ -111,7 +113,7 @@ class Audit:
             canary=self.neighbors.describe(),
             engine=fingerprint["engine"],
             threat_model=self.threat_model,
-            versions=versions(),
+            versions=versions(fingerprint["engine"]),
             reproduce=reproduce or f"this call again, seed={self.seed}",
             fingerprint=fingerprint_digest(fingerprint),
         )

@@ -77,10 +77,10 @@ class Facts:
         return asdict(self)
 
 
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers, without importing any of it."""
+def versions(engine: str = "") -> dict[str, str]:
+    """Versions of what decides the numbers, without importing any of it; for the ensemble its compiler as well."""
     found = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, "numba") if engine.startswith("ensemble") else _PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

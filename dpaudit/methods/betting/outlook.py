@@ -37,7 +37,6 @@ class Outlook:
         log_odds_of: (laws, 2 CELLS) ln P(coin | cell) of each law, cell-major.
         prior: (laws,) sum 1; half of it on laws that keep the claim.
         growth: (laws,) what the best single expert gains per trial if the law is known; 0: the law keeps the claim.
-        information: (laws,) the same against the claim that nothing leaks at all.
         normal_favour: log odds, a priori, of the normal view over the rank view: is the worst case nearly Gaussian?
         outlier_proof: by how many nats far outliers must have been foretold better by themselves than by their ranks.
     """
@@ -47,7 +46,6 @@ class Outlook:
     log_odds_of: Array
     prior: Array
     growth: Array
-    information: Array
     normal_favour: float
     outlier_proof: float
 
@@ -65,12 +63,7 @@ class Outlook:
     @property
     def shift_growth(self) -> Array:
         """(2 SHIFTS,)."""
-        return _both_ways(self.growth)
-
-    @property
-    def shift_information(self) -> Array:
-        """(2 SHIFTS,)."""
-        return _both_ways(self.information)
+        return np.concatenate([self.growth[: len(SHIFTS)][::-1], self.growth[: len(SHIFTS)]])
 
 
 @lru_cache(maxsize=256)
@@ -94,7 +87,6 @@ def outlook(profile: Profile, epsilons: tuple[float, ...] | None = None) -> Outl
         log_odds_of=conditional,
         prior=_prior(growth, family),
         growth=growth,
-        information=_growth(laws, payoffs(np.zeros_like(delta), eps)),
         normal_favour=2.0 if misfit < 0.15 else 0.0,
         outlier_proof=2.0 if skew > 0.1 else 0.0,
     )
@@ -105,10 +97,6 @@ def telling_epsilons(profile: Profile) -> Array:
     delta = deltas(profile, _EPSILONS)[0]
     found = [_EPSILONS[np.argmax(delta <= max(level, delta[-1] + 1e-12))] for level in delta[0] * _GROWTH_LEVELS]
     return np.unique(found)
-
-
-def _both_ways(of_law: Array) -> Array:
-    return np.concatenate([of_law[: len(SHIFTS)][::-1], of_law[: len(SHIFTS)]])
 
 
 def _growth(laws: Array, paid: Array) -> Array:

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 
 from dpaudit.methods.betting import normal, ranks
 from dpaudit.methods.betting.experts import OUTCOMES, PLACES
@@ -94,9 +95,11 @@ class Player:
         stance = self._choose(value, beliefs)
         if self._bets:
             self._take_stance(stance, beliefs, breaks, chance)
-        known = _expected(by_shift, laws, look.shift_information, look.information) * (trust * both_worlds)[..., None]
+        told = _information(beliefs.cells, self.memory.tally.cells) * both_worlds
+        upright = _expected(by_shift, laws, np.ones_like(look.shift_growth), np.ones_like(look.growth))
         even = np.ones(self.memory.audits)
-        self.survey = self._foretell(self._choose(known, beliefs), beliefs, even, even)
+        survey = self._choose(upright * (trust * told)[..., None], beliefs)
+        self.survey = self._foretell(survey, beliefs, even, even)
 
     def _take_stance(self, stance: Stance, beliefs: Beliefs, breaks: Array, chance: Array) -> None:
         every = np.arange(self.memory.audits)
@@ -163,6 +166,13 @@ def _expected(by_shift: Array, laws: Array, of_shift: Array, of_law: Array) -> A
     grows = by_shift * of_shift
     up, down = grows[..., len(SHIFTS) :].sum(axis=2), grows[..., : len(SHIFTS)].sum(axis=2)
     return np.stack([np.stack([up, down], axis=2), laws @ of_law])
+
+
+def _information(p_in: Array, cells: Array) -> Array:
+    """(audits, statistics): nats that a score tells of the coin, on the cells where scores were seen to fall."""
+    seen = cells.sum(axis=3)
+    shares = seen / np.maximum(seen.sum(axis=2, keepdims=True), 1)
+    return np.asarray((shares * (np.log(2) - entr(p_in) - entr(1 - p_in))).sum(axis=2))
 
 
 def _tilt(breaks: Mask, raised: Array, lowered: Array) -> Array:

@@ -25,12 +25,14 @@ class Beliefs(NamedTuple):
     Attributes:
         gauss: posterior of the normal view.
         laws: (audits, statistics, 2, laws) posterior of the ranked view, upright and upside down.
+        cells: (audits, statistics, CELLS) probability of "in" by the ranked view.
         trust: (2, audits, statistics) in each view.
         apart: (audits, statistics) whether outliers are counted apart.
     """
 
     gauss: normal.NormalPosterior
     laws: Array
+    cells: Array
     trust: Array
     apart: Mask
 
@@ -55,7 +57,7 @@ class Views:
         self._known = memory.kept
         gaussian = gauss.usable & ~known.tied & (known.outliers.sum(axis=(2, 3)) < 2 + 1e-4 * memory.past)
         favour = np.where(gaussian, self._told[NORMAL] - self._told[RANKED] + look.normal_favour, -np.inf)
-        return Beliefs(gauss, laws, np.stack([_logistic(favour), _logistic(-favour)]), self._apart)
+        return Beliefs(gauss, laws, self._cells, np.stack([_logistic(favour), _logistic(-favour)]), self._apart)
 
     @property
     def _apart(self) -> Mask:

@@ -137,3 +137,14 @@ def test_a_claim_that_is_refuted_by_far_more_than_it_takes() -> None:
     account = Account(1, 1, Claim(epsilon=0.0).profile, Stakes())
     last = [block.log_wealth[0, -1] for block in account.play(coins[..., None] * 1.0, coins, np.zeros_like(coins))][-1]
     assert 3000 < last < np.inf
+
+
+def test_a_ladder_is_not_drawn_to_statistics_that_never_change() -> None:
+    """Of a constant nothing is ever learned, and nothing learned must not look better than a little."""
+    values, coins, nothing = *trials(400, 4, 9, mu=1.0)[:2], np.zeros((1, 400), bool)
+    values[..., 1:] = [0.0, np.nan, 7.0]
+    account = Account(1, 4, Gaussian(3.0), Stakes())
+    for _ in account.play(values, coins, nothing):
+        pass
+    assert account.player.survey.statistic[0] == 0
+    assert not account.player.survey.reversed[0]
