@@ -8,6 +8,7 @@ from torch import Tensor
 from dpaudit.ensemble import losses
 from dpaudit.ensemble.batch import Batch
 from dpaudit.ensemble.layers import Flatten
+from dpaudit.ensemble.layers.images import Images
 from dpaudit.ensemble.layers.linear import Inputs
 from dpaudit.ensemble.layers.positions import Positions
 from dpaudit.ensemble.layers.protocol import blank
@@ -83,6 +84,8 @@ def _double(saved: Any) -> Any:
             return tuple(_double(part) for part in saved)
         case Positions(a=a):
             return Positions(a.double())
+        case Images(a=a):
+            return Images(a.double())
         case Inputs(a=a):
             return Inputs(a.double())
         case _:

@@ -24,7 +24,16 @@ from dpaudit.ensemble.fused.vectors import (
     store_lanes,
 )
 
-__all__ = ["COLUMNS", "ROWS", "accumulate_one", "accumulate_two", "apply_one", "apply_two"]
+__all__ = [
+    "COLUMNS",
+    "ROWS",
+    "accumulate_one",
+    "accumulate_two",
+    "apply_one",
+    "apply_two",
+    "look_up_one",
+    "look_up_two",
+]
 
 
 def _long_registers() -> bool:
@@ -135,5 +144,36 @@ def _accumulate(width: int) -> Any:
     return emitted(types.void, *kinds)(accumulate)
 
 
+def _look_up(width: int) -> Any:
+    def look_up(builder: Any, *given: Any) -> None:
+        """Out[r, :] = first + sum over k < inner of left[rows[r] + taps[k]] right[k stride + :], r < many <= ROWS.
+
+        A convolution without unfolding: with rows the places of its windows and taps the places inside a window it is
+        the forward pass; the other way round it is the gradient of one record.
+        """
+        left, rows, taps, inner, right, stride, first, out, gap, many, count = given
+        last = lanes_below(builder, count)
+        lefts = [_shift(builder, left, builder.load(_shift(builder, rows, _index(r)))) for r in range(ROWS)]
+        start = _columns(builder, first, width, last) * ROWS
+
+        def body(k: Any, sums: list[Any]) -> list[Any]:
+            tap = builder.load(_shift(builder, taps, k))
+            columns = _columns(builder, _shift(builder, right, builder.mul(k, stride)), width, last)
+            return _step(builder, [_shift(builder, p, tap) for p in lefts], columns, sums)
+
+        sums = _sum(builder, inner, start, body)
+        for r in range(ROWS):
+            with builder.if_then(builder.icmp_signed("<", _index(r), many)):
+                row = _shift(builder, out, builder.mul(gap, _index(r)))
+                for j in range(width):
+                    where = _shift(builder, row, _index(LANES * j))
+                    store_lanes(builder, where, sums[r * width + j], last if j == width - 1 else None)
+
+    # arrays with their offsets: left, rows, taps, (inner), right, (stride), first, out, (gap), (many), (count)
+    pair = ("array", INT)
+    return emitted(types.void, *pair * 3, INT, *pair, INT, *pair * 2, INT, INT, INT)(look_up)
+
+
 apply_one, apply_two = _apply(1), _apply(2)
 accumulate_one, accumulate_two = _accumulate(1), _accumulate(2)
+look_up_one, look_up_two = _look_up(1), _look_up(2)

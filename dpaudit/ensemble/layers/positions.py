@@ -44,12 +44,17 @@ def backward(b: Tensor, weight: Tensor, out: Tensor) -> Tensor:
     return out
 
 
+def by_gram(length: int, inputs: int, outputs: int) -> bool:
+    """Whether norms come from Gram matrices."""
+    return length**2 * (inputs + outputs) < GRAM * outputs * inputs
+
+
 def squares(b: Tensor, saved: Positions, bias: bool, scratch: Scratch, name: str) -> list[Tensor]:
     """(M, W) squared norms of weight and bias for `b` (M, W, L, O); keeps the gradients if it formed them."""
     models, width, length, inputs = saved.a.shape
     outputs = b.shape[3]
     left, right = b.flatten(0, 1), saved.a.flatten(0, 1)
-    if length**2 * (inputs + outputs) < GRAM * outputs * inputs:
+    if by_gram(length, inputs, outputs):
         gram = torch.bmm(left, left.transpose(1, 2)).mul_(torch.bmm(right, right.transpose(1, 2)))
         weight = gram.sum((1, 2)).clamp_(min=0).view(models, width)
     else:
