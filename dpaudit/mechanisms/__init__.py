@@ -8,9 +8,10 @@ from dpaudit.mechanisms.opacus import recording
 from dpaudit.mechanisms.protocol import Mechanism
 
 if TYPE_CHECKING:
+    from dpaudit.mechanisms._records import WithGradient
     from dpaudit.mechanisms.dp_sgd import DPSGD
 
-__all__ = ["DPSGD", "Function", "Mechanism", "known", "recording"]
+__all__ = ["DPSGD", "Function", "Mechanism", "WithGradient", "known", "recording"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from dpaudit.mechanisms.dp_sgd import DPSGD
 
         return DPSGD
+    if name == "WithGradient":
+        from dpaudit.mechanisms._records import WithGradient
+
+        return WithGradient
     raise AttributeError(f"module 'dpaudit.mechanisms' has no attribute {name!r}")

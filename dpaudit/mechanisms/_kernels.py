@@ -6,13 +6,33 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from dpaudit.ensemble import SGD, Adam, FullBatch, Injected, Poisson, Pool, Stack, Steps, Training, train
+from dpaudit.ensemble import (
+    SGD,
+    Adam,
+    FullBatch,
+    GradientCanary,
+    Injected,
+    Poisson,
+    Pool,
+    Stack,
+    Steps,
+    Training,
+    train,
+)
 from dpaudit.ensemble.layers import Flatten, Linear, ReLU, Tanh
 from dpaudit.ensemble.streams import compiled
 
-__all__ = ["Kernel", "fits_fused", "train_fused", "train_torch"]
+__all__ = ["Kernel", "Made", "fits_fused", "train_fused", "train_torch"]
 
 Kernel = Literal["torch", "fused"]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a kernel made: (M, P) parameters and, where directions were given, (M, T, K) projections."""
+
+    parameters: Tensor
+    projections: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +76,10 @@ def train_fused(
     seeds: Any,
     start: Tensor,
     injected: Injected | None = None,
-) -> Tensor:
-    """(M, P) parameters; only where `fits_fused`. The arguments are those of `dpaudit.ensemble.train`."""
+    canary: GradientCanary | None = None,
+    directions: Tensor | None = None,
+) -> Made:
+    """Only where `fits_fused`. The arguments are those of `dpaudit.ensemble.train`."""
     import torch
 
     from dpaudit.ensemble import fused
@@ -71,6 +93,7 @@ def train_fused(
             options = fused.Options(form.bias, training.loss, "sgd", momentum=momentum)
         case Adam(betas=betas, eps=eps):
             options = fused.Options(form.bias, training.loss, "adam", betas=betas, eps=eps)
+    told = None if directions is None else fused.Told(directions.numpy())
     made = fused.train(
         pool.x.flatten(1).numpy(),
         pool.y.numpy(),
@@ -88,8 +111,10 @@ def train_fused(
         options=options,
         masks=None if injected is None else injected.masks.numpy(),
         noise=None if injected is None else injected.noise.numpy(),
+        canary=None if canary is None else (canary.gradient.numpy(), canary.included.numpy()),
+        told=told,
     )
-    return torch.from_numpy(made)
+    return Made(torch.from_numpy(made), None if told is None else torch.from_numpy(told.projections))
 
 
 def train_torch(
@@ -102,11 +127,14 @@ def train_torch(
     hooks: Steps | None = None,
     device: str = "cpu",
     injected: Injected | None = None,
-) -> Tensor:
-    """(M, P) parameters. The arguments are those of `dpaudit.ensemble.train`."""
+    canary: GradientCanary | None = None,
+    directions: Tensor | None = None,
+) -> Made:
+    """The arguments are those of `dpaudit.ensemble.train`."""
     keys = np.asarray(seeds, dtype=np.uint64)
-    made = train(stack, pool, present, training, keys, start=start, device=device, steps=hooks, injected=injected)
-    return made.parameters
+    given: dict[str, Any] = {"steps": hooks, "injected": injected, "canary": canary, "directions": directions}
+    made = train(stack, pool, present, training, keys, start=start, device=device, **given)
+    return Made(made.parameters, None if made.transcript is None else made.transcript.projections)
 
 
 def _linears(stack: Stack) -> _Linears | str:

@@ -11,7 +11,22 @@ from dpaudit.ensemble import Pool
 from dpaudit.errors import UsageError
 from dpaudit.neighbors import Neighbors
 
-__all__ = ["Kept", "Worlds", "read_pool"]
+__all__ = ["Kept", "WithGradient", "Worlds", "read_pool"]
+
+
+@dataclass(frozen=True, eq=False)
+class WithGradient:
+    """D1 of a gradient canary: the records of D0, and in each step one more gradient, by a coin at the sample rate.
+
+    It is clipped like those of the records: the worst that one record can do, whatever the model makes of records.
+
+    Args:
+        data: D0.
+        gradient: (P,) float32 in the order of the model's ``parameters()``, of any norm.
+    """
+
+    data: Any
+    gradient: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +37,13 @@ class Worlds:
         pool: all of them.
         excluded: (n,) bool, those of D0.
         included: (n,) bool, those of D1.
+        gradient: (P,) the gradient canary of D1; None for worlds of records.
     """
 
     pool: Pool
     excluded: Tensor
     included: Tensor
+    gradient: Tensor | None = None
 
     @classmethod
     def of(cls, neighbors: Neighbors) -> "Worlds":
@@ -35,6 +52,10 @@ class Worlds:
         Raises:
             UsageError: data of another kind, or worlds whose records differ in shape.
         """
+        if isinstance(neighbors.included, WithGradient):
+            pool = read_pool(neighbors.excluded)
+            everything = torch.ones(len(pool), dtype=torch.bool)
+            return cls(pool, everything, everything, torch.as_tensor(neighbors.included.gradient).detach().float())
         d0, d1 = read_pool(neighbors.excluded), read_pool(neighbors.included)
         if d0.x.shape[1:] != d1.x.shape[1:] or d0.y.shape[1:] != d1.y.shape[1:]:
             raise UsageError("records of D0 and D1 differ in shape", allowed=str(d0.features), got=d1.features)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dpaudit.adjacency import Adjacency
 from dpaudit.claim import Claim
 from dpaudit.digest import digest_of
-from dpaudit.ensemble import SGD, Adam, Poisson, Pool, Shuffle, Stack, Steps, Training
+from dpaudit.ensemble import SGD, Adam, GradientCanary, Poisson, Pool, Shuffle, Stack, Steps, Training
 from dpaudit.ensemble.sampling import Sampling
 from dpaudit.errors import UsageError
 from dpaudit.mechanisms._kernels import Kernel, fits_fused, train_fused, train_torch
@@ -51,6 +51,8 @@ class DPSGD:
         hooks: `dpaudit.ensemble.Steps`; what is replaced there is a planted fault. A hook draws from the streams of
             the `Moment` only: torch's own generator would make a trial depend on its neighbours in the chunk.
         device: "cpu", "cuda", ...
+        directions: (K, P) float32 in the order of ``parameters()``: the adversary sees every step, the release being
+            the (steps, K) noised summed gradients on these directions; None: it sees the trained model.
         kernel: "fused" (compiled, linear stacks on the CPU), "torch", or "auto": fused where it applies. The two draw
             other numbers from one seed, so the one that runs is part of the `repr`.
 
@@ -73,6 +75,7 @@ class DPSGD:
     start: Literal["fixed", "per trial"] = "fixed"
     hooks: Steps = field(default_factory=Steps)
     device: str = "cpu"
+    directions: Tensor | None = None
     kernel: Literal["auto", "torch", "fused"] = "auto"
     engine: ClassVar[str] = "ensemble (algorithm)"
     _models: Models = field(init=False)
@@ -165,17 +168,28 @@ class DPSGD:
             seeds: (M,) ints in [0, 2^32).
         """
         worlds = self._kept.worlds(neighbors)
-        present = worlds.present(torch.tensor(list(included), dtype=torch.bool))
-        return self._releases(worlds.pool, present, seeds, self.size or worlds.size)
+        coins = torch.tensor(list(included), dtype=torch.bool)
+        canary = None if worlds.gradient is None else GradientCanary(worlds.gradient, coins)
+        return self._releases(worlds.pool, worlds.present(coins), seeds, self.size or worlds.size, canary)
 
-    def _releases(self, pool: Pool, present: Tensor, seeds: Sequence[int], size: int) -> list[Release]:
+    def _releases(
+        self, pool: Pool, present: Tensor, seeds: Sequence[int], size: int, canary: GradientCanary | None = None
+    ) -> list[Release]:
         models, training = self._models, self.training(size)
         start = models.stack.start if self.start == "fixed" else models.fresh(seeds)
         given = (models.stack, pool, present, training, seeds, start)
-        made = train_fused(*given) if self._runs == "fused" else train_torch(*given, self.hooks, self.device)
+        further: dict[str, Any] = {"canary": canary, "directions": self.directions}
+        if self._runs == "fused":
+            made = train_fused(*given, **further)
+        else:
+            made = train_torch(*given, self.hooks, self.device, **further)
         facts = self._facts(training)
-        starts = start.expand(len(made), -1)
-        return [Release(models.module(made[m]), models.state(starts[m]), facts=facts) for m in range(len(made))]
+        if made.projections is not None:
+            return [Release(seen.numpy().copy(), facts=facts) for seen in made.projections]
+        starts = start.expand(len(seeds), -1)
+        return [
+            Release(models.module(made.parameters[m]), models.state(starts[m]), facts=facts) for m in range(len(seeds))
+        ]
 
     def _facts(self, training: Training) -> dict[str, float | str]:
         """What it says of itself; nothing of it depends on the world."""
@@ -192,6 +206,7 @@ class DPSGD:
         parts = {one.name: repr(getattr(self, one.name)) for one in fields(self) if one.init}
         right, given = Steps(), self.hooks
         replaced = [f.name for f in fields(Steps) if getattr(given, f.name) is not getattr(right, f.name)]
+        parts["directions"] = "None" if self.directions is None else f"#{digest_of(self.directions)[:8]}"
         parts["model"] = f"{type(self.model).__name__}#{digest_of((str(self.model), self.model))[:8]}"
         parts["hooks"] = f"Steps({', '.join(f'{name}={stable_repr(getattr(given, name))}' for name in replaced)})"
         parts["kernel"] = repr(self._runs)
