@@ -5,7 +5,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -293,7 +292,6 @@ def audit(mechanism, neighbors, **how):
 
 
 def test_an_honest_training_is_not_refuted_and_one_without_noise_is_in_few_trials(neighbors):
-    began = time.monotonic()
     report = audit(honest(), neighbors, max_trials=400)
     assert report.verdict is dpa.Verdict.NOT_REFUTED, str(report)
     assert report.trials.failed == report.trials.lost == 0
@@ -301,7 +299,6 @@ def test_an_honest_training_is_not_refuted_and_one_without_noise_is_in_few_trial
     faulty = audit(honest(hooks=Steps(privatise=forgets_noise)), neighbors)
     assert faulty.verdict is dpa.Verdict.REFUTED, str(faulty)
     assert faulty.trials.completed <= 60
-    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("fault", [None, forgets_noise])
@@ -354,7 +351,7 @@ def test_a_model_that_rejects_the_canary_does_not_begin(neighbors):
 
 
 MANY = """
-import resource, sys, time
+import sys, time
 import torch
 import canaries, dpaudit as dpa
 from dpaudit.digest import digest_of
@@ -370,7 +367,9 @@ for first in range(0, 10_000, 250):
     if time.monotonic() - began > 60:
         sys.exit(77)
 assert len(set(seen)) == 10_000
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+# not ru_maxrss: it starts from what the process that forked this one had
+lines = open("/proc/self/status").read().splitlines()
+print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20)
 """
 
 
