@@ -5,9 +5,10 @@ from numpy.typing import NDArray
 
 from dpaudit.claim import Claim
 from dpaudit.errors import UsageError, require_confidence
-from dpaudit.methods.betting.experts import STAKE, deltas
+from dpaudit.methods.betting.experts import BOTH, IN_ONLY, OUT_ONLY, deltas
 from dpaudit.methods.betting.outlook import telling_epsilons
 from dpaudit.methods.betting.portfolio import improve
+from dpaudit.methods.betting.stakes import Stakes
 
 __all__ = ["best_fixed_rule", "information_limit"]
 
@@ -53,28 +54,31 @@ def best_fixed_rule(claim: Claim, p_in: Array, p_out: Array) -> tuple[float, Arr
     """
     n = len(p_in)
     eps = telling_epsilons(claim.profile)
+    pays = Stakes(tuple(eps), _FRACTIONS).log_factors(claim.profile)
     above = [np.concatenate([np.cumsum(p[::-1])[::-1], [0.0]]) / 2 for p in (p_in, p_out)]
-    best: tuple[float, Array, Array] = (0.0, np.zeros(n), np.zeros(n))
-    for kind, delta in enumerate(deltas(claim.profile, eps)):
-        upper, lower = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
-        fits = (upper >= lower) & ((upper == n) if kind == 2 else (upper < n))
-        fits &= (lower == 0) if kind == 1 else (lower > 0)
-        upper, lower = upper[fits], lower[fits]
+    most, best = 0.0, None
+    for kind in (BOTH, IN_ONLY, OUT_ONLY):
+        upper, lower = _thresholds(n, kind)
         right = above[0][upper] + (0.5 - above[1][lower])
         wrong = above[1][upper] + (0.5 - above[0][lower])
-        for e, d in zip(eps, delta, strict=True):
-            for fraction in _FRACTIONS:
-                f = STAKE * fraction
-                pays = np.log1p(f * np.array([(1 - d) / (np.exp(e) + d), -1.0, -d / (np.exp(e) + d)]))
-                growth = right * pays[0] + wrong * pays[1] + (1 - right - wrong) * pays[2]
-                at = int(growth.argmax())
-                if growth[at] > best[0]:
-                    place = np.arange(n)
-                    says = np.where(place >= upper[at], 1, np.where(place < lower[at], -1, 0))
-                    by_says = {1: (pays[0], pays[1]), -1: (pays[1], pays[0]), 0: (pays[2], pays[2])}
-                    paid = np.array([by_says[int(s)] for s in says])
-                    best = float(growth[at]), paid[:, 0], paid[:, 1]
-    return best
+        chance = np.stack([right, wrong, 1 - right - wrong])
+        for paid in pays[kind].reshape(-1, 3):
+            growth = paid @ chance
+            at = int(growth.argmax())
+            if growth[at] > most:
+                most, best = float(growth[at]), (upper[at], lower[at], paid)
+    if best is None:
+        return 0.0, np.zeros(n), np.zeros(n)
+    place, (first, below, (right, wrong, abstains)) = np.arange(n), best
+    says = [place >= first, place < below]
+    return most, np.select(says, [right, wrong], abstains), np.select(says, [wrong, right], abstains)
+
+
+def _thresholds(n: int, kind: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Every pair (upper, lower) with which a guess of a kind says "in" from `upper` on and "out" below `lower`."""
+    upper, lower = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
+    fits = (upper >= lower) & ((upper < n) != (kind == OUT_ONLY)) & ((lower > 0) != (kind == IN_ONLY))
+    return upper[fits], lower[fits]
 
 
 def _cells(p_in: Array, p_out: Array) -> tuple[Array, Array]:
@@ -97,7 +101,7 @@ def _payoffs(claim: Claim, cells: int) -> Array:
         for lower in range(upper + 1):
             if upper == cells and lower == 0:
                 continue
-            kind = 0 if upper < cells and lower > 0 else 1 if lower == 0 else 2
+            kind = BOTH if upper < cells and lower > 0 else IN_ONLY if lower == 0 else OUT_ONLY
             says_in, says_out = place >= upper, place < lower
             right = np.concatenate([says_in, says_out])
             wrong = np.concatenate([says_out, says_in])

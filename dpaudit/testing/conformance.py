@@ -21,6 +21,9 @@ __all__ = ["ADDRESS", "attempt", "method_problems"]
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 """A memory address in a repr: it differs from process to process, and no fingerprint can hold it."""
 
+_FOUND_WITHIN = 0.01
+"""Times 1 + epsilon: how finely a lower bound need be searched for."""
+
 _PARTS = ("test", "lower_bound", "monitor", "to_dict")
 
 
@@ -105,7 +108,7 @@ def _check_bound(method: Method, scores: Scores, confidence: float, problems: li
         return
     if (found.delta, found.confidence) != (1e-3, confidence):
         problems.append("the lower bound is for another delta or confidence than asked")
-    if surer.epsilon > found.epsilon or wider.epsilon > found.epsilon:
+    if max(surer.epsilon, wider.epsilon) > found.epsilon + _FOUND_WITHIN * (1 + found.epsilon):
         problems.append("the lower bound grows with the confidence, or with delta")
     if 0.02 < found.epsilon < np.inf:
         stricter = Claim(epsilon=0.98 * found.epsilon, delta=1e-3)

@@ -11,16 +11,18 @@ from dpaudit.ensemble.scratch import Scratch
 _aten = torch.ops.aten
 
 
+class _Elementwise(Plain):
+    def outputs(self, features: Shape) -> Shape:
+        """As they were."""
+        return features
+
+
 @dataclass(frozen=True)
-class ReLU(Plain):
+class ReLU(_Elementwise):
     """``nn.ReLU``; `overwrite` where nobody else needs its input."""
 
     name: str
     overwrite: bool
-
-    def outputs(self, features: Shape) -> Shape:
-        """As they were."""
-        return features
 
     def forward(self, a: Tensor, weights: list[Tensor], scratch: Scratch) -> tuple[Tensor, Tensor]:
         """max(a, 0); keeps it."""
@@ -33,14 +35,10 @@ class ReLU(Plain):
 
 
 @dataclass(frozen=True)
-class Tanh(Plain):
+class Tanh(_Elementwise):
     """``nn.Tanh``."""
 
     name: str
-
-    def outputs(self, features: Shape) -> Shape:
-        """As they were."""
-        return features
 
     def forward(self, a: Tensor, weights: list[Tensor], scratch: Scratch) -> tuple[Tensor, Tensor]:
         """tanh(a); keeps it."""
@@ -53,15 +51,11 @@ class Tanh(Plain):
 
 
 @dataclass(frozen=True)
-class GELU(Plain):
+class GELU(_Elementwise):
     """``nn.GELU``, exact or by tanh."""
 
     name: str
     approximate: str
-
-    def outputs(self, features: Shape) -> Shape:
-        """As they were."""
-        return features
 
     def forward(self, a: Tensor, weights: list[Tensor], scratch: Scratch) -> tuple[Tensor, Tensor]:
         """gelu(a); keeps a."""

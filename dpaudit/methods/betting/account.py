@@ -21,9 +21,7 @@ Indices = NDArray[np.intp]
 
 def rungs_beside(profile: Profile) -> tuple[Profile, ...]:
     """The rungs of the ladder that bets beside a claim's portfolio: claims of its own kind."""
-    if isinstance(profile, ApproximateDP):
-        return tuple(ApproximateDP(epsilon, profile.delta) for epsilon in RUNGS)
-    return GAUSSIAN_RUNGS
+    return RUNGS if isinstance(profile, ApproximateDP) else GAUSSIAN_RUNGS
 
 
 def ladder_share(profile: Profile) -> float:
@@ -48,6 +46,11 @@ class Block(NamedTuple):
     growth: Array
     outcomes: Indices
     results: tuple[Indices, Indices | None]
+
+    def until(self, target: float) -> tuple[int, bool]:
+        """Of a single audit: trials up to the first after which the wealth is at `target`, and whether there is one."""
+        reached = np.flatnonzero(self.log_wealth[0] >= target)
+        return (int(reached[0]) + 1, True) if len(reached) else (self.log_wealth.shape[1], False)
 
 
 class Account:
@@ -103,24 +106,25 @@ class Account:
                 for ladder in filter(None, (self.ladder, self._further)):
                     ladder.aim(player.survey)
             part = values[:, block], coins[:, block], lost[:, block]
-            surveyed = player.survey.outcomes(player.memory, *part)
-            results = self.ladder.results(surveyed)
-            others = None if self._further is None else self._further.results(surveyed)
-            if not self._bets:
-                nothing = np.zeros(surveyed.shape)
-                yield Block(block, nothing, nothing, nothing, surveyed, (results, others))
-                player.remember(*part)
-                start = block.stop
-                continue
-            outcomes = player.stance.outcomes(player.memory, *part)
-            growth = np.log(np.take_along_axis(player.factors, outcomes, axis=1))
-            portfolio = _running(self.portfolio, growth)
-            rungs = _running(self._rungs, self._table[results])
-            mixed = np.logaddexp(np.log1p(-self.share) + portfolio, np.log(self.share) + mean_log(rungs))
-            self.portfolio, self._rungs = portfolio[:, -1], rungs[:, -1]
-            yield Block(block, mixed, portfolio, growth, outcomes, (results, others))
+            yield self._wager(block, *part)
             player.remember(*part)
             start = block.stop
+
+    def _wager(self, trials: slice, values: Array, coins: Mask, lost: Mask) -> Block:
+        player = self.player
+        surveyed = player.survey.outcomes(player.memory, values, coins, lost)
+        results = self.ladder.results(surveyed)
+        others = None if self._further is None else self._further.results(surveyed)
+        if not self._bets:
+            nothing = np.zeros(surveyed.shape)
+            return Block(trials, nothing, nothing, nothing, surveyed, (results, others))
+        outcomes = player.stance.outcomes(player.memory, values, coins, lost)
+        growth = np.log(np.take_along_axis(player.factors, outcomes, axis=1))
+        portfolio = _running(self.portfolio, growth)
+        rungs = _running(self._rungs, self._table[results])
+        mixed = np.logaddexp(np.log1p(-self.share) + portfolio, np.log(self.share) + mean_log(rungs))
+        self.portfolio, self._rungs = portfolio[:, -1], rungs[:, -1]
+        return Block(trials, mixed, portfolio, growth, outcomes, (results, others))
 
 
 def _running(start: Array, steps: Array) -> Array:

@@ -15,12 +15,13 @@ from dpaudit.methods.betting.family import FamilyBound, largest_refuted
 from dpaudit.methods.betting.monitor import BettorMonitor
 from dpaudit.methods.betting.order import fair_order
 from dpaudit.methods.betting.stakes import Stakes
-from dpaudit.profiles import ApproximateDP
 from dpaudit.scores import Game, Scores
 
 __all__ = ["Betting"]
 
 Array = NDArray[np.float64]
+
+_EXPECTED = Claim(epsilon=1.0, delta=0.01)  # by a bound without a claim; the same for every delta, as the rungs
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,11 @@ class Betting:
     def lower_bound(
         self, scores: Scores, *, delta: float, confidence: float, copies: int = 1, claim: Claim | None = None
     ) -> LowerBound:
-        """The anytime bound after all the trials given: the largest over all looks."""
+        """The anytime bound after all the trials given: the largest over all looks.
+
+        Without a claim its bets are the same whatever `delta` and `confidence`, and it falls as either grows, up to
+        the .01 (1 + epsilon) of its search.
+        """
         require_probability("delta", delta, one=False)
         require_confidence(confidence)
         ordered = self._in_order(scores)
@@ -100,7 +105,7 @@ class Betting:
 
         def bound(trials: Scores) -> float:
             monitor = BettorMonitor(
-                Claim(profile=ApproximateDP(1.0, delta)) if claim is None else claim,
+                _EXPECTED if claim is None else claim,
                 confidence,
                 len(trials.names),
                 self.stakes,

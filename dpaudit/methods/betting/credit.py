@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.methods.betting.account import Block
-from dpaudit.methods.betting.experts import SIDE, patterns
+from dpaudit.methods.betting.experts import IN_ONLY, OUT_ONLY, SIDE, patterns
 from dpaudit.methods.betting.laws import CELL_EDGES
 from dpaudit.methods.betting.memory import Memory
 from dpaudit.methods.betting.normal import Z_EDGES
@@ -75,9 +75,9 @@ def thresholds(player: Player, statistic: int, turned: bool) -> dict[str, float]
         return {}
     kind, t = divmod(_heaviest(player), SIDE)
     ends = {}
-    if kind != 2:
+    if kind != OUT_ONLY:
         ends["says in beyond"] = _edge(stance, player.memory, -t if turned else t)
-    if kind != 1:
+    if kind != IN_ONLY:
         ends["says out beyond"] = _edge(stance, player.memory, t if turned else -t)
     return {label: end for label, end in ends.items() if math.isfinite(end)}
 
@@ -91,8 +91,7 @@ def _edge(stance: Stance, memory: Memory, from_middle: int) -> float:
     """The score at a place's edge, counted from the middle one."""
     if stance.view[0] == NORMAL:
         return float(stance.middle[0] + stance.scale[0] * Z_EDGES[SIDE - 1 + from_middle])
-    column, _ = memory.column(int(stance.statistic[0]))
-    known = np.sort(column[: stance.known])
+    known = np.sort(memory.column(int(stance.statistic[0]))[: stance.known])
     known = known[~np.isnan(known)]
     at = SIDE - 2 + from_middle
     if not 0 <= at < len(CELL_EDGES):

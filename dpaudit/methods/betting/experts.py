@@ -18,7 +18,19 @@ from numpy.typing import NDArray
 
 from dpaudit.profiles import Profile
 
-__all__ = ["ABSTAINED", "LOST", "OUTCOMES", "PLACES", "SIDE", "deltas", "patterns", "payoffs"]
+__all__ = [
+    "ABSTAINED",
+    "BOTH",
+    "IN_ONLY",
+    "LOST",
+    "OUTCOMES",
+    "OUT_ONLY",
+    "PLACES",
+    "SIDE",
+    "deltas",
+    "patterns",
+    "payoffs",
+]
 
 Array = NDArray[np.float64]
 

@@ -67,11 +67,10 @@ def largest_refuted(scores: Scores, claim: Claim, confidence: float, stakes: Sta
     account = Account(1, len(scores.names), claim.profile, stakes)
     wealth, target, portfolio = Wealth(account.ladder), -float(np.log1p(-confidence)), 0.0
     for block in account.play(scores.values[None], scores.included_mask[None], scores.lost[None]):
-        crossed = np.flatnonzero(block.log_wealth[0] >= target)
-        length = int(crossed[0]) + 1 if len(crossed) else block.log_wealth.shape[1]
+        length, crossed = block.until(target)
         wealth.count(block.results[0][0, :length])
         portfolio = float(block.portfolio[0, length - 1])
-        if len(crossed):
+        if crossed:
             break
 
     def refuted(factor: float) -> bool:

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from dpaudit.methods.betting.experts import BOTH, IN_ONLY, OUT_ONLY, SIDE, patterns
 from dpaudit.methods.betting.stakes import Stakes
 from dpaudit.methods.betting.stance import Stance
-from dpaudit.profiles import Gaussian, Profile
+from dpaudit.profiles import ApproximateDP, Gaussian, Profile
 
 __all__ = ["GAUSSIAN_RUNGS", "RUNGS", "Ladder", "Wealth", "mean_log"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-RUNGS = (0.1, 0.3, 0.7, 1.3, 2.0, 3.0, 4.5, 6.5)  # epsilons
+# at one delta, whatever delta is asked about: the bets are then the same for all, and the bound falls as delta grows
+RUNGS = tuple(ApproximateDP(epsilon, 0.01) for epsilon in (0.1, 0.3, 0.7, 1.3, 2.0, 3.0, 4.5, 6.5))
 GAUSSIAN_RUNGS = tuple(Gaussian(mu) for mu in (0.25, 0.5, 1.0, 1.5, 2.5, 4.0))
 _KINDS = (BOTH, IN_ONLY, OUT_ONLY)
 

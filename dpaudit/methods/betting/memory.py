@@ -50,23 +50,18 @@ class Memory:
             self._tally = ranks.tally(self._values[:, : self.kept], self._coins[:, : self.kept])
         return self._tally
 
-    def rank(self, values: Array, known: int, audits: Indices | None = None, statistic: Indices | None = None) -> Array:
-        """Ranks of (audits, trials, statistics) scores among the first `known` ones; or of one statistic each.
+    def rank(self, values: Array, known: int) -> Array:
+        """Ranks of (audits, trials, statistics) scores among the first `known` ones; `known` is at most `kept`."""
+        return ranks.rank_among(self._values[:, :known], self._coins[:, :known], values)
 
-        Args:
-            values: new scores; (rows, trials, 1) if rows are given.
-            known: at most `kept`.
-            audits: (rows,) which audit each row of `values` belongs to.
-            statistic: (rows,) and which statistic.
-        """
-        if audits is None or statistic is None:
-            return ranks.rank_among(self._values[:, :known], self._coins[:, :known], values)
+    def rank_of(self, values: Array, known: int, audits: Indices, statistic: Indices) -> Array:
+        """Ranks of (rows, trials) scores, each row among the first `known` of one audit's statistic, both (rows,)."""
         reference = self._values[audits[:, None], np.arange(known), statistic[:, None]]
-        return ranks.rank_among(reference[..., None], self._coins[audits, :known], values)
+        return ranks.rank_among(reference[..., None], self._coins[audits, :known], values[..., None])[..., 0]
 
-    def column(self, statistic: int) -> tuple[Array, Mask]:
-        """(kept,) scores and coins of the first audit's statistic."""
-        return self._values[0, : self.kept, statistic], self._coins[0, : self.kept]
+    def column(self, statistic: int) -> Array:
+        """(kept,) scores of the first audit's statistic."""
+        return self._values[0, : self.kept, statistic]
 
     def remember(self, values: Array, coins: Mask, lost: Mask) -> None:
         """Take in (audits, trials, statistics) scores, NaN where lost, (audits, trials) coins and lost trials.

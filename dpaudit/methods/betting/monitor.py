@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from dpaudit.claim import Claim
 from dpaudit.evidence import round_down
-from dpaudit.methods.betting.account import Account, rungs_beside
+from dpaudit.methods.betting.account import Account
 from dpaudit.methods.betting.bound import AnytimeBound, Beside, candidate
 from dpaudit.methods.betting.credit import Credit
-from dpaudit.methods.betting.ladder import Ladder
+from dpaudit.methods.betting.ladder import RUNGS, Ladder
 from dpaudit.methods.betting.stakes import Stakes
 from dpaudit.profiles import ApproximateDP
 
@@ -59,7 +59,7 @@ class BettorMonitor:
     ) -> None:
         profile, self.target = claim.profile, -math.log1p(-confidence)
         shares = isinstance(profile, ApproximateDP)
-        own = None if shares else Ladder(1, stakes, rungs_beside(ApproximateDP(0.0, delta)))
+        own = None if shares else Ladder(1, stakes, RUNGS)
         self.account = Account(1, statistics, profile, stakes, own, portfolio=not alone)
         beside = None
         if isinstance(profile, ApproximateDP) and not alone:
@@ -88,10 +88,10 @@ class BettorMonitor:
             return
         for block in self.account.play(values[None], included[None], lost[None]):
             wealth = block.log_wealth[0]
-            crossed = np.flatnonzero((wealth >= self.target) & self._stops)
-            length = int(crossed[0]) + 1 if len(crossed) else len(wealth)
-            own, further = block.results
-            bounds = self.bound.advance((own if further is None else further)[0, :length], block.portfolio[0, :length])
+            length = block.until(self.target)[0] if self._stops else len(wealth)
+            beside, own = block.results
+            results = beside if own is None else own
+            bounds = self.bound.advance(results[0, :length], block.portfolio[0, :length])
             if self._stops:
                 self.credit.take(self.account.player, block, length)
                 numbers = range(self.trials + 1, self.trials + length + 1)

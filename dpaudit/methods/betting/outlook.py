@@ -67,9 +67,9 @@ class Outlook:
 
 
 @lru_cache(maxsize=256)
-def outlook(profile: Profile, epsilons: tuple[float, ...] | None = None) -> Outlook:
-    """The outlook on a claim; `epsilons` default to those where its profile bends."""
-    eps = telling_epsilons(profile) if epsilons is None else np.array(epsilons)
+def outlook(profile: Profile) -> Outlook:
+    """The outlook on a claim."""
+    eps = telling_epsilons(profile)
     delta = deltas(profile, eps)
     paid = payoffs(delta, eps)
     standing, family = standing_laws()

@@ -82,8 +82,18 @@ class Player:
         look = self.look
         beliefs = self._views.learn(self.memory)
         by_shift, laws, trust = beliefs.gauss.weight.sum(axis=3), beliefs.laws, beliefs.trust
-        both_worlds = (self.memory.seen >= 1).all(axis=0)
+        both_worlds = np.asarray((self.memory.seen >= 1).all(axis=0))
 
+        if self._bets:
+            self._take_stance(beliefs, both_worlds)
+        told = _information(beliefs.cells, self.memory.tally.cells) * both_worlds
+        upright = _expected(by_shift, laws, np.ones_like(look.shift_growth), np.ones_like(look.growth))
+        even = np.ones(self.memory.audits)
+        survey = self._choose(upright * (trust * told)[..., None], beliefs)
+        self.survey = self._foretell(survey, beliefs, even, even)
+
+    def _take_stance(self, beliefs: Beliefs, both_worlds: Mask) -> None:
+        look, by_shift, laws, trust = self.look, beliefs.gauss.weight.sum(axis=3), beliefs.laws, beliefs.trust
         breaks = np.stack([by_shift @ (look.shift_growth > 0), laws[..., look.breaks].sum(axis=(2, 3))])
         broken = (trust * breaks).sum(axis=0)
         odds = np.where(both_worlds, broken / np.maximum(1 - broken, 1e-12), 0.0) + 1e-300
@@ -93,15 +103,6 @@ class Player:
         tilt = np.where(both_worlds, chance / np.maximum(broken, 1e-300), 0.0)
         value = _expected(by_shift, laws, look.shift_growth, look.growth) * (trust * tilt)[..., None]
         stance = self._choose(value, beliefs)
-        if self._bets:
-            self._take_stance(stance, beliefs, breaks, chance)
-        told = _information(beliefs.cells, self.memory.tally.cells) * both_worlds
-        upright = _expected(by_shift, laws, np.ones_like(look.shift_growth), np.ones_like(look.growth))
-        even = np.ones(self.memory.audits)
-        survey = self._choose(upright * (trust * told)[..., None], beliefs)
-        self.survey = self._foretell(survey, beliefs, even, even)
-
-    def _take_stance(self, stance: Stance, beliefs: Beliefs, breaks: Array, chance: Array) -> None:
         every = np.arange(self.memory.audits)
         share = chance[every, stance.statistic]
         at = breaks[stance.view, every, stance.statistic]

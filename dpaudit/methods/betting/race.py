@@ -22,12 +22,10 @@ class Race(NamedTuple):
 
     Attributes:
         refuted_at: trial of refutation, 0 for never.
-        largest_log_wealth: over all trials.
         log_wealth_at_stopping: at the refutation, else after the last trial.
     """
 
     refuted_at: NDArray[np.intp]
-    largest_log_wealth: Array
     log_wealth_at_stopping: Array
 
 
@@ -38,8 +36,6 @@ def race(
     values: Array,
     included: Mask,
     lost: Mask | None = None,
-    *,
-    to_the_end: bool = False,
 ) -> Race:
     """The same bets as `Betting.test`, for many audits at once.
 
@@ -50,13 +46,12 @@ def race(
         values: (audits, trials) or (audits, trials, statistics) scores.
         included: (audits, trials) coins.
         lost: (audits, trials) trials the harness lost; None for none.
-        to_the_end: go on after all have refuted, for the largest wealth over all trials.
     """
     table = values[..., None] if values.ndim == 2 else values
     gone = np.zeros(included.shape, dtype=bool) if lost is None else lost
     target = -np.log1p(-confidence)
     audits = len(included)
-    largest, refuted_at, at_stopping = np.zeros(audits), np.zeros(audits, dtype=np.intp), np.zeros(audits)
+    refuted_at, at_stopping = np.zeros(audits, dtype=np.intp), np.zeros(audits)
     for start in range(0, audits, _SIDE_BY_SIDE):
         rows = slice(start, min(audits, start + _SIDE_BY_SIDE))
         account = Account(rows.stop - rows.start, table.shape[2], claim.profile, method.stakes)
@@ -67,7 +62,6 @@ def race(
             at = np.take_along_axis(wealth, first[:, None], axis=1)[:, 0]
             at_stopping[rows] = np.where(running, at, at_stopping[rows])
             refuted_at[rows] = np.where(crossed, block.trials.start + first + 1, refuted_at[rows])
-            largest[rows] = np.maximum(largest[rows], wealth.max(axis=1))
-            if not to_the_end and refuted_at[rows].all():
+            if refuted_at[rows].all():
                 break
-    return Race(refuted_at, largest, at_stopping)
+    return Race(refuted_at, at_stopping)

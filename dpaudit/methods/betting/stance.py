@@ -57,7 +57,7 @@ class Stance:
         return np.where(lost, LOST, np.where(silent, ABSTAINED, 2 * place + coins))
 
     def _ranked(self, memory: Memory, audits: Indices, score: Array) -> Indices:
-        rank = memory.rank(score[..., None], self.known, audits, self.statistic[audits])[..., 0]
+        rank = memory.rank_of(score, self.known, audits, self.statistic[audits])
         place = 1 + np.searchsorted(CELL_EDGES, rank)
         apart, (low, high) = self.apart[audits, None], self.fences[:, audits]
         with np.errstate(invalid="ignore"):

@@ -49,6 +49,15 @@ def test_bound_is_coherent_with_the_verdict() -> None:
     assert 2 <= refuted <= 5
 
 
+def test_a_bound_alone_falls_as_delta_or_the_confidence_grows() -> None:
+    """Exactly so but for the search, which goes in steps of .01 (1 + epsilon)."""
+    for seed in range(4):
+        scores = gaussian_scores(120, 3.0, seed)
+        for asked in ([(delta, 0.95) for delta in (0.0, 1e-5, 1e-3, 0.01, 0.05, 0.2)], [(0.01, 0.9), (0.01, 0.99)]):
+            found = np.array([Betting().lower_bound(scores, delta=d, confidence=c).epsilon for d, c in asked])
+            assert np.all(np.diff(found) <= 0.01 * (1 + found[:-1]))
+
+
 def test_stops_at_the_crossing_and_says_what_carried_it() -> None:
     scores = gaussian_scores(600, 3.0, 1, statistics=9)
     flipped = Scores.from_table(-scores.values, scores.included_mask, scores.names)
