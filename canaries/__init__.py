@@ -4,12 +4,43 @@ Every recipe takes the data as the training function takes it, an ``(x, y)`` pai
 a torch ``Dataset``, and returns ``Neighbors`` that hold the same kind: D0 is the data itself, D1 differs in the canary.
 """
 
+from canaries._adversarial import adversarial
 from canaries._blank import blank
+from canaries._clipbkd import clipbkd
 from canaries._dead_feature import dead_feature
+from canaries._dirac import dirac, dirac_set
+from canaries._duplicate_group import duplicate_group
 from canaries._extreme import extreme
 from canaries._mislabeled import mislabeled
 from canaries._noise import noise
 from canaries._out_of_distribution import out_of_distribution
+from canaries._poison import poison
+from canaries._random_direction import random_direction
+from canaries._record_direction import record_direction
+from canaries._search import SearchResult, SearchRow, search
+from canaries._sequence import sequence
 from canaries._watermark import watermark
+from canaries._worst_case_initialization import worst_case_initialization
 
-__all__ = ["blank", "dead_feature", "extreme", "mislabeled", "noise", "out_of_distribution", "watermark"]
+__all__ = [
+    "SearchResult",
+    "SearchRow",
+    "adversarial",
+    "blank",
+    "clipbkd",
+    "dead_feature",
+    "dirac",
+    "dirac_set",
+    "duplicate_group",
+    "extreme",
+    "mislabeled",
+    "noise",
+    "out_of_distribution",
+    "poison",
+    "random_direction",
+    "record_direction",
+    "search",
+    "sequence",
+    "watermark",
+    "worst_case_initialization",
+]

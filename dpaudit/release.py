@@ -18,9 +18,11 @@ class Release:
             labels, counts); otherwise they mean an ignored seed, and REFUTED is forbidden.
         facts: what the implementation says about itself (its noise multiplier, the steps it counted), for the report.
             No evidence: attacks never get to see it.
+        optimizer: the torch optimizer or its ``state_dict()``, where its state is released as well (a checkpoint).
     """
 
     value: Any
     initial: Any = None
     discrete: bool = False
     facts: Mapping[str, float | str] = field(default_factory=dict)
+    optimizer: Any = None

@@ -8,7 +8,7 @@ import numpy as np
 
 from dpaudit.attacks._torch import changes
 from dpaudit.errors import UsageError
-from dpaudit.modules import is_module
+from dpaudit.modules import is_module, unwrap
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
 
@@ -17,9 +17,9 @@ from dpaudit.release import Release
 class WeightScale:
     """``weight_norm``, ``weight_max``, ``buffer_norm``: size of final minus initial (final, if no start is known).
 
-    Euclidean norm and largest magnitude over the parameters, Euclidean norm over the buffers (running statistics of
-    normalisation layers; absent for a module without any). Shows sums that were not clipped, divisors and step counts
-    taken from the size of the data set, and statistics released beside the weights.
+    Euclidean norm and largest magnitude over the parameters, Euclidean norm over the float buffers (running statistics
+    of normalisation layers; absent for a module without any). Shows sums that were not clipped, divisors and step
+    counts taken from the size of the data set, and statistics released beside the weights.
     """
 
     name: ClassVar[str] = "weight scale"
@@ -33,7 +33,8 @@ class WeightScale:
         if not is_module(release.value):
             raise UsageError("scale of weights", allowed="torch.nn.Module", got=type(release.value).__name__)
         weights = list(changes(release, buffers=False).values())
-        buffers = list(changes(release, buffers=True).values())
+        floats = {name for name, buffer in unwrap(release.value).named_buffers() if buffer.is_floating_point()}
+        buffers = [part for name, part in changes(release, buffers=True).items() if name in floats]
         largest = [float(part.abs().max()) for part in weights if part.numel()]
         row = {
             "weight_norm": _norm([float((part**2).sum()) for part in weights]),

@@ -1,16 +1,19 @@
 """What the battery does with each kind of release."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from dpaudit.adjacency import Adjacency
 from dpaudit.attacks import Attack, Battery, CanaryLoss, Function, NonFinite, Numbers, ScaledLogit, WeightScale
 from dpaudit.errors import UsageError
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
+from dpaudit.transcript import Transcript
 
 MODULE = {
     "canary_loss",
@@ -19,8 +22,11 @@ MODULE = {
     "gradient",
     "weight_norm",
     "weight_max",
+    "leaf_difference",
+    "low_bits",
     "non_finite",
 }
+BUFFERS = {"buffer_norm", "buffer_max", "buffer_fit", "buffer_count"}
 
 
 def test_every_attack_is_one():
@@ -85,7 +91,7 @@ def test_what_a_kind_of_model_and_canary_cannot_have_is_absent(softmax, neighbor
         return set(Battery().statistics(Release(model, initial=model), neighbors))
 
     normalised = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    assert names(normalised, neighbors) == MODULE | {"buffer_norm"}
+    assert names(normalised, neighbors) == MODULE | BUFFERS
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert names(make_linear([[1.0] * 3], [0.0]), make_neighbors(y=0.5)) == MODULE - {"scaled_logit"}
@@ -96,6 +102,42 @@ def test_what_a_kind_of_model_and_canary_cannot_have_is_absent(softmax, neighbor
     unknown = Neighbors(neighbors.excluded, neighbors.included, context=neighbors.context)
     with pytest.warns(RuntimeWarning, match="needs the canary's record"):
         assert names(softmax, unknown) == MODULE
+
+
+def test_a_gradient_canary_is_looked_for_in_the_weights(softmax, make_linear, neighbors):
+    gradient = np.arange(12, dtype=np.float32)  # of the weights row by row, then the biases
+    unknown = Neighbors(neighbors.excluded, neighbors.excluded, Adjacency.REPLACE_ONE, context={"gradient": gradient})
+    moved = make_linear(-0.5 * gradient[:9].reshape(3, 3), -0.5 * gradient[9:])
+    start = make_linear(np.zeros((3, 3)), np.zeros(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        row = Battery().statistics(Release(moved, initial=start), unknown)
+    assert set(row) == MODULE - {"canary_loss", "scaled_logit", "projection"}
+    assert row["gradient"] == pytest.approx(0.5 * np.linalg.norm(gradient))
+    sequence = replace(unknown, context={"gradient": np.stack([gradient, gradient])})
+    assert Battery().statistics(Release(moved, initial=start), sequence)["gradient"] == pytest.approx(row["gradient"])
+    short = replace(unknown, context={"gradient": gradient[:5]})
+    with pytest.warns(RuntimeWarning, match="the gradient canary's length; allowed: 12 trained weights; got: 5"):
+        assert np.isnan(Battery().statistics(Release(moved, initial=start), short)["gradient"])
+
+
+def test_a_transcript_and_what_came_out_at_its_end(softmax, neighbors):
+    seen = Transcript(projections=np.array([[1.0, 0.5], [2.0, 0.5]]), clip_bounds=np.ones(2))
+    alone = Battery().statistics(Release(seen), neighbors)
+    assert alone["transcript_sum"] == pytest.approx(3.0)
+    assert alone["non_finite"] == 0.0
+    assert not MODULE - {"non_finite"} & alone.keys()
+    for release in (
+        Release(replace(seen, final=softmax, initial=softmax)),
+        Release(replace(seen, final=softmax), initial=softmax),
+    ):
+        assert Battery().statistics(release, neighbors).keys() == alone.keys() | MODULE
+    start_unknown = Battery().statistics(Release(replace(seen, final=softmax)), neighbors)
+    assert start_unknown.keys() == alone.keys()
+    broken = Transcript(projections=np.array([[np.nan, 0.0]] * 2), clip_bounds=np.ones(2))
+    assert Battery().statistics(Release(broken), neighbors)["non_finite"] == 1.0
+    both = replace(broken, final=softmax, initial=softmax)
+    assert Battery().statistics(Release(both), neighbors)["non_finite"] == 1.0
 
 
 def test_regression(make_linear, make_neighbors):
@@ -111,7 +153,7 @@ def test_a_model_that_does_not_take_the_record_says_why_and_the_rest_stands(neig
     assert np.isnan(row["canary_loss"])
     assert np.isnan(row["gradient"])
     assert row["weight_norm"] == 0
-    assert {str(w.message).split()[0] for w in told} == {"canary_loss", "scaled_logit", "gradient"}
+    assert {str(w.message).split()[0] for w in told} == {"canary_loss", "scaled_logit", "gradient", "leaf_difference"}
 
 
 def test_sklearn_models():
