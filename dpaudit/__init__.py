@@ -11,15 +11,18 @@ if TYPE_CHECKING:
     from dpaudit._audit import audit
     from dpaudit._definition import Audit
     from dpaudit._judge import lower_bound, test
+    from dpaudit._preflight import preflight
     from dpaudit.adjacency import Adjacency
+    from dpaudit.checks.findings import Finding, Findings
     from dpaudit.claim import Claim
     from dpaudit.errors import AuditError, UsageError
     from dpaudit.evidence import Estimate, LowerBound, TestResult, Verdict
     from dpaudit.methods.planning import Plan, plan
-    from dpaudit.neighbors import Neighbors
+    from dpaudit.neighbors import CanarySet, Neighbors
     from dpaudit.release import Release
     from dpaudit.report import Report
     from dpaudit.scores import Scores
+    from dpaudit.transcript import Transcript
 
 __version__ = "0.1.0"
 
@@ -27,8 +30,11 @@ _HOME = {
     "Adjacency": "adjacency",
     "Audit": "_definition",
     "AuditError": "errors",
+    "CanarySet": "neighbors",
     "Claim": "claim",
     "Estimate": "evidence",
+    "Finding": "checks.findings",
+    "Findings": "checks.findings",
     "LowerBound": "evidence",
     "Neighbors": "neighbors",
     "Plan": "methods.planning",
@@ -36,11 +42,13 @@ _HOME = {
     "Report": "report",
     "Scores": "scores",
     "TestResult": "evidence",
+    "Transcript": "transcript",
     "UsageError": "errors",
     "Verdict": "evidence",
     "audit": "_audit",
     "lower_bound": "_judge",
     "plan": "methods.planning",
+    "preflight": "_preflight",
     "test": "_judge",
 }
 _MODULES = ("attacks", "datasets", "mechanisms", "methods", "report", "testing")
@@ -49,8 +57,11 @@ __all__ = [
     "Adjacency",
     "Audit",
     "AuditError",
+    "CanarySet",
     "Claim",
     "Estimate",
+    "Finding",
+    "Findings",
     "LowerBound",
     "Neighbors",
     "Plan",
@@ -58,6 +69,7 @@ __all__ = [
     "Report",
     "Scores",
     "TestResult",
+    "Transcript",
     "UsageError",
     "Verdict",
     "attacks",
@@ -67,6 +79,7 @@ __all__ = [
     "mechanisms",
     "methods",
     "plan",
+    "preflight",
     "report",
     "test",
     "testing",

@@ -1,13 +1,17 @@
-"""Two neighbouring data sets and the canary that tells them apart."""
+"""Two neighbouring data sets and the canary that tells them apart; a gradient as the canary; many canaries at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dpaudit.adjacency import Adjacency
 from dpaudit.digest import digest_of
 from dpaudit.errors import UsageError
+from dpaudit.modules import is_tensor
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,97 @@ class Neighbors:
         """The canary in a few words: ``blank(label=9)``."""
         listed = ", ".join(f"{k}={v}" for k, v in self.params.items())
         return f"{self.name}({listed})" if listed else self.name
+
+
+@dataclass(frozen=True, eq=False)
+class WithGradient:
+    """D1 of a gradient canary: the records of D0, and in each step one more gradient, by a coin at the sample rate.
+
+    It is clipped like those of the records: the worst that one record can do, whatever the model makes of records.
+
+    Args:
+        data: D0.
+        gradient: (P,) floats in the order of the model's trainable ``parameters()``, of any norm; or (T, P), the
+            gradient of step t.
+    """
+
+    data: Any
+    gradient: Any
+
+
+@dataclass(frozen=True, eq=False)
+class CanarySet:
+    """m canaries for ONE training run, each in or out by its own fair coin.
+
+    Args:
+        base: the data set without any of them.
+        records: an (x, y) pair with m records of the kind of `base`; or
+        gradients: (m, P) floats, m gradient canaries.
+        name: the recipe that made them.
+        params: its parameters, for the report.
+
+    Raises:
+        UsageError: records and gradients, or neither; a shape that does not fit.
+    """
+
+    base: Any
+    records: Any = None
+    gradients: Any = None
+    name: str = "own"
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.records is None) == (self.gradients is None):
+            raise UsageError("canaries of one run", allowed="either records= or gradients=", got="both, or neither")
+        if self.gradients is not None and np.ndim(self.gradients) != 2:
+            raise UsageError("gradient canaries", allowed="shape (m, P)", got=np.shape(self.gradients))
+        if self.records is not None and not _pairs(self.records, self.base):
+            raise UsageError("record canaries", allowed="an (x, y) pair of m records, like base", got=self.records)
+
+    def __len__(self) -> int:
+        return len(self.records[0]) if self.gradients is None else len(self.gradients)
+
+    @cached_property
+    def digest(self) -> str:
+        """Content digest of the base and the canaries."""
+        return digest_of((self.base, self.records, self.gradients, dict(self.params)))
+
+    def included(self, mask: Any) -> Any:
+        """The data set with the canaries of `mask` (m,) bool in it.
+
+        For gradients that is `base` itself: what joins the steps is ``gradients[mask]``.
+
+        Raises:
+            UsageError: a mask of another shape.
+        """
+        coins = self.coins(mask)
+        if self.records is None:
+            return self.base
+        return tuple(_joined(part, more[coins]) for part, more in zip(self.base, self.records, strict=True))
+
+    def coins(self, mask: Any) -> NDArray[np.bool_]:
+        """`mask` as (m,) bool.
+
+        Raises:
+            UsageError: another shape, or values that are no coins.
+        """
+        coins = np.asarray(mask)
+        if coins.shape != (len(self),) or not np.isin(coins, (0, 1)).all():
+            raise UsageError("coins of the canaries", allowed=f"({len(self)},) booleans", got=f"shape {coins.shape}")
+        return coins.astype(bool)
+
+
+def _pairs(records: Any, base: Any) -> bool:
+    two = all(isinstance(pair, tuple) and len(pair) == 2 for pair in (records, base))
+    return two and len(records[0]) == len(records[1]) and type(records[0]) is type(base[0])
+
+
+def _joined(part: Any, more: Any) -> Any:
+    if is_tensor(part):
+        import torch
+
+        return torch.cat([part, more])
+    return np.concatenate([part, more])
 
 
 def records_in(data: Any) -> int | None:

@@ -61,7 +61,7 @@ def train_chunk(task: Task, chunk: Chunk, last: int | None = None) -> Record | N
     told = task.directions is not None
     record = None
     if task.directions is not None:
-        shape = (models, count, len(task.directions))
+        shape = (models, count, task.directions.shape[-2])
         record = Record(torch.empty(shape, device=device), torch.empty(shape[:2], dtype=torch.int64, device=device))
     for step in range(count):
         moment.step, moment.clipped = step, None
@@ -73,7 +73,8 @@ def train_chunk(task: Task, chunk: Chunk, last: int | None = None) -> Record | N
             _add_canary(task, moment, chunk.canary, chunk.injected, total)
         noised = _noised(task, moment, chunk.injected, total)
         if told and record is not None and task.directions is not None:
-            record.projections[:, step] = noised @ task.directions.T
+            directions = task.directions if task.directions.ndim == 2 else task.directions[step]
+            record.projections[:, step] = noised @ directions.T
             record.sizes[:, step] = batch.sizes
         steps.update(moment, steps.divide(moment, noised))
     return record
@@ -87,7 +88,7 @@ def _add_canary(task: Task, moment: Moment, canary: GradientCanary, injected: In
     elif isinstance(task.training.sampling, Poisson):
         rate = task.training.sampling.rate
         drawn = drawn & moment.streams.coins(moment.step, Purpose.CANARY, rate, 1)[:, 0].to(drawn.device)
-    gradient = canary.gradient
+    gradient = canary.at(moment.step)
     if task.groups.bounds:
         moment.valid = drawn[:, None]
         norms = task.groups.vector_norms(gradient, task.stack.lengths)

@@ -42,7 +42,7 @@ class Ensemble:
         steps: hooks for planted faults.
         canary: a gradient canary.
         injected: masks and noise given instead of drawn.
-        directions: (K, P) for a transcript.
+        directions: (K, P) for a transcript, or (T, K, P), those of each step.
         compiled: False: torch draws the streams even where numba could; the numbers are the same to float rounding.
 
     Raises:
@@ -77,10 +77,12 @@ class Ensemble:
         own(self, "start", _start(self.start, self.stack, models))
         if self.directions is not None:
             own(self, "directions", _directions(self.directions))
-            if self.directions.ndim != 2 or self.directions.shape[1] != size:
-                raise UsageError("directions", allowed=f"shape (K, {size})", got=tuple(self.directions.shape))
+            shape = tuple(self.directions.shape)
+            if shape[-1] != size or not (len(shape) == 2 or (len(shape) == 3 and shape[0] == self.training.steps)):
+                allowed = f"shape (K, {size}) or ({self.training.steps}, K, {size})"
+                raise UsageError("directions", allowed=allowed, got=shape)
         if self.canary is not None:
-            self.canary.check(models, size)
+            self.canary.check(models, size, self.training.steps)
             if isinstance(self.training.sampling, Shuffle) and self.injected is None:
                 raise UsageError("gradient canary with Shuffle", allowed="Poisson(rate) or FullBatch()")
         if self.injected is not None:
@@ -181,7 +183,7 @@ def train(
 
 
 def _directions(given: Any) -> Tensor:
-    """(K, P), a single one as (1, P)."""
+    """(K, P) or (T, K, P), a single one as (1, P)."""
     tensor = torch.as_tensor(given).detach().float()
     return tensor[None] if tensor.ndim == 1 else tensor
 

@@ -27,7 +27,7 @@ class Task:
         y: (n + 1, ...) targets.
         squares: (n + 1,) squared norms of the records.
         divisor: the public one.
-        directions: (K, P) that the transcript is projected on, or None for no transcript.
+        directions: (K, P), or (T, K, P), that the transcript is projected on; None for no transcript.
         compiled: whether numba draws the streams; None: where it can.
     """
 

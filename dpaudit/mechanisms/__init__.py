@@ -6,12 +6,22 @@ from dpaudit.mechanisms import known
 from dpaudit.mechanisms.function import Function
 from dpaudit.mechanisms.opacus import recording
 from dpaudit.mechanisms.protocol import Mechanism
+from dpaudit.neighbors import WithGradient
 
 if TYPE_CHECKING:
-    from dpaudit.mechanisms._records import WithGradient
     from dpaudit.mechanisms.dp_sgd import DPSGD
+    from dpaudit.mechanisms.opacus import OpacusStep, OpacusTranscript
 
-__all__ = ["DPSGD", "Function", "Mechanism", "WithGradient", "known", "recording"]
+__all__ = [
+    "DPSGD",
+    "Function",
+    "Mechanism",
+    "OpacusStep",
+    "OpacusTranscript",
+    "WithGradient",
+    "known",
+    "recording",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,8 +29,8 @@ def __getattr__(name: str) -> Any:
         from dpaudit.mechanisms.dp_sgd import DPSGD
 
         return DPSGD
-    if name == "WithGradient":
-        from dpaudit.mechanisms._records import WithGradient
+    if name in ("OpacusStep", "OpacusTranscript"):
+        from dpaudit.mechanisms import opacus
 
-        return WithGradient
+        return getattr(opacus, name)
     raise AttributeError(f"module 'dpaudit.mechanisms' has no attribute {name!r}")

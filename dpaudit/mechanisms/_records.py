@@ -9,24 +9,9 @@ from torch import Tensor
 
 from dpaudit.ensemble import Pool
 from dpaudit.errors import UsageError
-from dpaudit.neighbors import Neighbors
+from dpaudit.neighbors import Neighbors, WithGradient
 
 __all__ = ["Kept", "WithGradient", "Worlds", "read_pool"]
-
-
-@dataclass(frozen=True, eq=False)
-class WithGradient:
-    """D1 of a gradient canary: the records of D0, and in each step one more gradient, by a coin at the sample rate.
-
-    It is clipped like those of the records: the worst that one record can do, whatever the model makes of records.
-
-    Args:
-        data: D0.
-        gradient: (P,) float32 in the order of the model's ``parameters()``, of any norm.
-    """
-
-    data: Any
-    gradient: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +22,7 @@ class Worlds:
         pool: all of them.
         excluded: (n,) bool, those of D0.
         included: (n,) bool, those of D1.
-        gradient: (P,) the gradient canary of D1; None for worlds of records.
+        gradient: (P,) the gradient canary of D1, or (T, P), that of each step; None for worlds of records.
     """
 
     pool: Pool

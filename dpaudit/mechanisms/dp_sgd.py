@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,12 +14,14 @@ from dpaudit.digest import digest_of
 from dpaudit.ensemble import SGD, Adam, GradientCanary, Poisson, Pool, Shuffle, Stack, Steps, Training
 from dpaudit.ensemble.sampling import Sampling
 from dpaudit.errors import UsageError
+from dpaudit.mechanisms._directions import unit_rows
 from dpaudit.mechanisms._kernels import Kernel, fits_fused, train_fused, train_torch
 from dpaudit.mechanisms._models import Models
 from dpaudit.mechanisms._records import Kept, read_pool
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release
 from dpaudit.source import stable_repr
+from dpaudit.transcript import Transcript
 
 __all__ = ["DPSGD"]
 
@@ -51,8 +54,9 @@ class DPSGD:
         hooks: `dpaudit.ensemble.Steps`; what is replaced there is a planted fault. A hook draws from the streams of
             the `Moment` only: torch's own generator would make a trial depend on its neighbours in the chunk.
         device: "cpu", "cuda", ...
-        directions: (K, P) float32 in the order of ``parameters()``: the adversary sees every step, the release being
-            the (steps, K) noised summed gradients on these directions; None: it sees the trained model.
+        directions: (K, P) in the order of ``parameters()``, or (steps, K, P), those of each step, of any length: the
+            adversary sees every step, the release being a `Transcript` of the noised summed gradients on these
+            directions; None: it sees the trained model.
         kernel: "fused" (compiled, linear stacks on the CPU), "torch", or "auto": fused where it applies. The two draw
             other numbers from one seed, so the one that runs is part of the `repr`.
 
@@ -89,7 +93,11 @@ class DPSGD:
             raise UsageError("kernel", allowed="'auto', 'torch', 'fused'", got=self.kernel)
         own = object.__setattr__
         own(self, "_models", Models(self.model, Stack.of(self.model)))
+        if self.directions is not None:
+            own(self, "directions", torch.from_numpy(unit_rows(self.directions)).float())
         fits = fits_fused(self._models.stack, self.training(self.size or 1), self.hooks, self.device)
+        if fits is True and self.directions is not None and self.directions.ndim == 3:
+            fits = "the fused kernel looks along the same directions in every step"
         if self.kernel == "fused" and fits is not True:
             raise UsageError(fits, allowed="kernel='auto' or 'torch'", got="kernel='fused'")
         own(self, "_runs", "fused" if fits is True and self.kernel != "torch" else "torch")
@@ -169,8 +177,13 @@ class DPSGD:
         """
         worlds = self._kept.worlds(neighbors)
         coins = torch.tensor(list(included), dtype=torch.bool)
-        canary = None if worlds.gradient is None else GradientCanary(worlds.gradient, coins)
+        canary = None if worlds.gradient is None else self._canary(worlds.gradient, coins)
         return self._releases(worlds.pool, worlds.present(coins), seeds, self.size or worlds.size, canary)
+
+    def _canary(self, gradient: Tensor, coins: Tensor) -> GradientCanary:
+        if gradient.ndim == 2 and self._runs == "fused":
+            raise UsageError("the fused kernel inserts the same gradient in every step", remedy="kernel='torch'")
+        return GradientCanary(gradient if gradient.ndim == 1 else gradient[None], coins)
 
     def _releases(
         self, pool: Pool, present: Tensor, seeds: Sequence[int], size: int, canary: GradientCanary | None = None
@@ -185,11 +198,17 @@ class DPSGD:
             made = train_torch(*given, self.hooks, self.device, **further)
         facts = self._facts(training)
         if made.projections is not None:
-            return [Release(seen.numpy().copy(), facts=facts) for seen in made.projections]
+            return [Release(self._transcript(seen, training), facts=facts) for seen in made.projections]
         starts = start.expand(len(seeds), -1)
         return [
             Release(models.module(made.parameters[m]), models.state(starts[m]), facts=facts) for m in range(len(seeds))
         ]
+
+    def _transcript(self, seen: Tensor, training: Training) -> Transcript:
+        """The mechanism's own settings are what its auditor declares, public constants all."""
+        bounds = np.full(len(seen), training.sensitivity)
+        noise = self.noise_multiplier if self.max_grad_norm is not None else None
+        return Transcript(seen.double().numpy(), bounds, noise, self.sample_rate)
 
     def _facts(self, training: Training) -> dict[str, float | str]:
         """What it says of itself; nothing of it depends on the world."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from dpaudit.mechanisms.opacus._classes import family, replaced
 from dpaudit.modules import is_module, plain_name, unwrap
 
 _METHODS = ("make_private", "make_private_with_epsilon")
@@ -87,27 +88,13 @@ def recording() -> Iterator[Recorder]:
     classes are as they were afterwards, whatever happens inside.
     """
     recorder = Recorder()
-    opacus = sys.modules.get("opacus")
-    engine = getattr(opacus, "PrivacyEngine", None)
-    patched: list[tuple[type, str, Any]] = []
-    try:
-        for cls in [] if engine is None else _family(engine):
-            for name in _METHODS:
-                if name in vars(cls):
-                    patched.append((cls, name, vars(cls)[name]))
-                    setattr(cls, name, _noting(vars(cls)[name], recorder))
+    engine = getattr(sys.modules.get("opacus"), "PrivacyEngine", None)
+    classes = set() if engine is None else family(engine)
+    with replaced(classes, dict.fromkeys(_METHODS, functools.partial(_noting, recorder))):
         yield recorder
-    finally:
-        for cls, name, original in reversed(patched):
-            setattr(cls, name, original)
 
 
-def _family(cls: type) -> set[type]:
-    below: list[type] = cls.__subclasses__()
-    return {cls}.union(*map(_family, below))
-
-
-def _noting(method: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+def _noting(recorder: Recorder, method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def noted(engine: Any, *args: Any, **kwargs: Any) -> Any:
         module = kwargs.get("module", args[0] if args else None)
