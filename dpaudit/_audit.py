@@ -11,6 +11,8 @@ from dpaudit._conclude import coins, conclude, row
 from dpaudit._definition import Audit
 from dpaudit._facts import Facts
 from dpaudit._pilot import PilotRefusal, check_pilot
+from dpaudit._preflight import before_trials
+from dpaudit.checks import Findings
 from dpaudit.claim import Claim
 from dpaudit.methods import perfect_trials
 from dpaudit.methods.protocol import Method
@@ -21,6 +23,7 @@ from dpaudit.trials import Game, Ledger, Payload, Progress, Runner, Schedule, Se
 __all__ = ["audit", "judge_ledger", "run"]
 
 _SECONDS = "wall seconds"
+_PREFLIGHT = "preflight"
 
 
 def audit(train: Any, neighbors: Neighbors, *, claim: Claim, **settings: Any) -> Report:
@@ -84,6 +87,7 @@ def judge_ledger(ledger: Ledger, claim: Claim, method: Method) -> Report:
         pilot=Session.kept_pilot(ledger),
         notes=notes,
         seconds=ledger.state(_SECONDS),
+        preflight=None if (kept := ledger.state(_PREFLIGHT)) is None else Findings.from_dict(kept),
     )
     return replace(report, trials=replace(report.trials, after_stop=len(written) - report.trials.completed))
 
@@ -104,7 +108,11 @@ def _play(definition: Audit, ledger: Ledger, method: Method, claim: Claim, progr
         Session(schedule=Schedule(definition.seed), ledger=ledger, runner=runner, max_trials=total) as session,
         progress or nullcontext(),
     ):
-        check_pilot(session.pilot(), count_failures=definition.count_failures)
+        pilot = session.pilot()
+        check_pilot(pilot, count_failures=definition.count_failures)
+        if definition.preflight and ledger.state(_PREFLIGHT) is None:
+            found = before_trials(definition, payload, pilot)
+            ledger.set_state(_PREFLIGHT, None if found is None else found.to_dict())
         names = ledger.names or ()
         if perfect_trials(method, claim, confidence, coins(definition.seed, total), statistics=len(names) + 1) is None:
             return

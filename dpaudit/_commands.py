@@ -30,6 +30,7 @@ EXIT = {Verdict.NOT_REFUTED: 0, Verdict.REFUTED: 1, Verdict.INCONCLUSIVE: 3}
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object (schema 1) on stdout.")]
 Confidence = Annotated[float | None, typer.Option(help="Confidence of each statement, in (0, 1).")]
+Data = Annotated[Path | None, typer.Option(help="Folder of data sets (sets DPAUDIT_DATA).")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Epsilon = Annotated[float | None, typer.Option(help="Claimed epsilon.")]
 Delta = Annotated[float, typer.Option(help="Claimed delta, or where a claim by parameters is quoted.")]
@@ -49,7 +50,10 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished audit.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the trials in --out and begin again.")] = False,
     trial_timeout: Annotated[float | None, typer.Option(help="Seconds a trial may take.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of data sets (sets DPAUDIT_DATA).")] = None,
+    data: Data = None,
+    no_preflight: Annotated[
+        bool, typer.Option("--no-preflight", help="Watch no steps before the first trial.")
+    ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -58,19 +62,16 @@ def run(
     Example: dpaudit run examples/opacus_digits.py --seed 7 --out runs/digits
     """
     from dpaudit._facts import fingerprint_digest
-    from dpaudit._spec import load_spec
     from dpaudit.trials import Progress
 
-    if data is not None:
-        os.environ["DPAUDIT_DATA"] = str(data.resolve())
-    with redirect_stdout(sys.stderr):  # what the spec prints must not end up in --json
-        loaded = load_spec(spec)
+    loaded = _load(spec, data)
     given: dict[str, Any] = {
         "seed": seed,
         "max_trials": trials,
         "workers": workers,
         "confidence": confidence,
         "trial_timeout": trial_timeout,
+        "preflight": False if no_preflight else None,
     }
     audit = replace(loaded.audit, **{name: value for name, value in given.items() if value is not None})
     if out is None and audit.ledger is not None:
@@ -90,6 +91,27 @@ def run(
     _show(str(report), report.to_dict() if as_json else None)
     _say(f"report in {out}")
     raise typer.Exit(EXIT[report.verdict])
+
+
+@app.command()
+def preflight(
+    spec: Annotated[Path, typer.Argument(help="A Python file that defines audit = dpa.Audit(...).")],
+    seed: Annotated[int | None, typer.Option(help="Seed of the watched runs. Default: the audit's.")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Watch a few steps: sensitivity, noise, sampling and bookkeeping as declared? 0: no fault, 1: a fault was found.
+
+    Example: dpaudit preflight examples/opacus_digits.py --json
+    """
+    from dpaudit._preflight import preflight as look
+
+    audit = _load(spec, data).audit
+    with redirect_stdout(sys.stderr):
+        found = look(audit.train, audit.neighbors, audit.claim, seed=audit.seed if seed is None else seed)
+    _show(str(found), found.to_dict() if as_json else None)
+    raise typer.Exit(1 if found.faults else 0)
 
 
 @app.command()
@@ -255,6 +277,16 @@ def bench(
         workload or tuple(WORKLOADS), rounds=rounds, seconds=seconds_per_round, scaling=scaling, verdict=verdict
     )
     _show(str(found), found.to_dict() if as_json else None)
+
+
+def _load(spec: Path, data: Path | None) -> Any:
+    """The spec; what it prints must not end up in --json."""
+    from dpaudit._spec import load_spec
+
+    if data is not None:
+        os.environ["DPAUDIT_DATA"] = str(data.resolve())
+    with redirect_stdout(sys.stderr):
+        return load_spec(spec)
 
 
 def _claim(epsilon: float | None, delta: float, mu: float | None) -> Any:

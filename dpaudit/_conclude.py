@@ -8,6 +8,7 @@ import numpy as np
 
 from dpaudit._facts import Facts
 from dpaudit._health import health
+from dpaudit.checks import Findings
 from dpaudit.claim import Claim
 from dpaudit.evidence import TestResult, Verdict
 from dpaudit.methods import perfect_trials
@@ -67,6 +68,7 @@ def conclude(
     pilot: Pilot | None = None,
     notes: Sequence[Note] = (),
     seconds: float | None = None,
+    preflight: Findings | None = None,
 ) -> Report:
     """The report of an audit whose ledger holds `outcomes`.
 
@@ -79,6 +81,7 @@ def conclude(
         pilot: the runs before the first trial, if they were made.
         notes: further health checks.
         seconds: wall clock so far, for a live run.
+        preflight: what the watched steps showed, if any were watched.
     """
     played = [outcome for i, outcome in enumerate(outcomes) if outcome.trial.index == i][: facts.max_trials]
     complete = method.anytime or len(played) == facts.max_trials
@@ -122,6 +125,7 @@ def conclude(
         versions=facts.versions,
         notes=(*notes, *_repeats(twice), *health(played, pilot, scores, claim, copies=facts.copies)),
         timings=_timings(played, seconds),
+        preflight=preflight,
         rule=rule,
         history=_history(path),
         scores=scores,

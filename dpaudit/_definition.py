@@ -41,6 +41,8 @@ class Audit:
         trial_timeout: seconds after which a trial is killed and retried once.
         count_failures: accept a training function that raises in D1 only (its failures are then the leak).
         threat_model: what the adversary sees, in words, for the report.
+        preflight: watch a few steps before the first trial, where there are steps to watch (Opacus, the ensemble):
+            beside a refutation the report then names the likely cause. No evidence, and it changes no number.
     """
 
     train: Any
@@ -58,6 +60,7 @@ class Audit:
     trial_timeout: float | None = None
     count_failures: bool = False
     threat_model: str = defaults.THREAT_MODEL
+    preflight: bool = True
 
     def __post_init__(self) -> None:
         require_confidence(self.confidence)

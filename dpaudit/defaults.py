@@ -11,7 +11,7 @@ from dpaudit.mechanisms import Function as TrainFunction
 from dpaudit.mechanisms.protocol import Mechanism
 from dpaudit.methods import Betting, ClopperPearson, Fixed, HoldOut, OneRun, OneRunFDP, RankGrid, Stakes
 from dpaudit.methods.protocol import Method
-from dpaudit.neighbors import Neighbors
+from dpaudit.neighbors import Neighbors, WithGradient
 from dpaudit.scores import Game
 
 __all__ = ["THREAT_MODEL", "as_attack", "as_mechanism", "as_method", "method_from_dict", "method_named"]
@@ -20,9 +20,20 @@ THREAT_MODEL = "sees the release (of a model: weights and outputs), knows both d
 
 
 def as_mechanism(train: Any, neighbors: Neighbors) -> Mechanism:
-    """`train` itself if it is a mechanism, else the callable wrapped as one."""
+    """`train` itself if it is a mechanism, else the callable wrapped as one.
+
+    Raises:
+        UsageError: neither; a gradient as the canary of a function, which takes records alone.
+    """
     if isinstance(train, Mechanism):
         return train
+    if isinstance(neighbors.included, WithGradient):
+        raise UsageError(
+            "a function of records cannot be given a gradient as its canary",
+            allowed="mechanisms.OpacusTranscript, mechanisms.OpacusStep, mechanisms.DPSGD",
+            got=neighbors.describe(),
+            remedy='dpa.mechanisms.OpacusTranscript(train, neighbors.context["directions"], sample_rate=...)',
+        )
     return TrainFunction(train, initial=neighbors.context.get("initial_state"))
 
 

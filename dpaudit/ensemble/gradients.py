@@ -53,7 +53,7 @@ def sum_gradients(
         if not bool(norms.isfinite().all()):
             norms = _wide_norms(task, norms, backprops, saved, scratch)
         given = task.steps.factors(moment, norms)
-        given = given.masked_fill_(~valid[:, None], 0.0)
+        given = given.masked_fill(~valid[:, None], 0.0)
     else:
         given = valid[:, None].to(torch.float32)
     tensor = 0

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dpaudit.checks.findings import Findings
 from dpaudit.claim import Claim
 from dpaudit.errors import AuditError, UsageError, require_confidence
 from dpaudit.evidence import FamilyBound, LowerBound, TestResult, Verdict
@@ -66,6 +67,8 @@ class Report:
         rule: the decision rule for plots. "statistic": name; "sign": 1 or -1; "thresholds": label -> value.
         history: evidence after each trial, for plots; None if the method has none.
         scores: statistics of all counted trials, for plots; None if not kept.
+        preflight: what a few watched steps showed before the first trial, most likely cause first; None if none were.
+            No part of the verdict.
 
     Raises:
         UsageError: a verdict that the test does not support, or a confidence outside (0, 1).
@@ -97,6 +100,7 @@ class Report:
     rule: Mapping[str, Any] = field(default_factory=dict)
     history: History | None = field(default=None, repr=False)
     scores: Scores | None = field(default=None, repr=False)
+    preflight: Findings | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         require_confidence(self.confidence)
@@ -138,6 +142,7 @@ class Report:
             "assumes": self.assumes,
             "rule": self.rule,
             "notes": self.notes,
+            "preflight": None if self.preflight is None else self.preflight.to_dict()["findings"],
             "reproduce": self.reproduce,
             "fingerprint": self.fingerprint,
             "timings": self.timings,

@@ -42,6 +42,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "adversary", f"{report.threat_model}; canary: {report.canary}"
     yield "assumes", report.assumes
     yield "engine", report.engine
+    for cause in wording.likely(report):
+        yield ("likely" if refuted else "preflight"), cause
     for note in report.notes:
         yield "note", f"{note.name}: {note.text}"
 

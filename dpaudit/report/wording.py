@@ -95,6 +95,14 @@ def _when(test: TestResult) -> str:
     return f", crossed at trial {crossed}{stopped}"
 
 
+def likely(report: Report) -> list[str]:
+    """The faults that preflight found, most likely cause first. Without a refutation they stand unproved."""
+    faults = () if report.preflight is None else report.preflight.faults
+    if report.verdict is Verdict.REFUTED:
+        return [f"preflight: {fault}" for fault in faults]
+    return [f"{fault}; a finding, which these trials did not prove" for fault in faults]
+
+
 def counts(trials: TrialCounts) -> str:
     """What became of the trials (without those after the stop: they depend on the number of workers)."""
     return (

@@ -323,6 +323,13 @@ def test_threads_are_refused():
         audit(noisy, executor=threads, workers=None)
 
 
+def test_a_gradient_is_no_canary_for_a_function_of_records():
+    data = np.zeros((4, 2)), np.zeros(4, dtype=np.int64)
+    neighbors = dpa.Neighbors(data, dpa.mechanisms.WithGradient(data, np.ones(3)))
+    with pytest.raises(UsageError, match=r"gradient as its canary.*OpacusTranscript"):
+        dpa.audit(lambda data, seed: seed, neighbors, claim=dpa.Claim(epsilon=1), workers=0)
+
+
 @pytest.mark.parametrize(
     "train",
     [lambda data: 0.0, lambda: 0.0, lambda data, epochs=5: 0.0, lambda data, seed, more: 0.0, 3.0],

@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 import pytest
 
+from dpaudit.checks import Finding, Findings
 from dpaudit.claim import Claim
 from dpaudit.evidence import TestResult, Verdict
 from dpaudit.report import Note, TrialCounts
@@ -60,6 +61,22 @@ def test_schema_one(make_report):
 def test_without_test_and_bound_there_is_null_not_zero(make_report):
     found = make_report(Verdict.INCONCLUSIVE, test=None, lower_bound=None, statistic=None).to_dict()
     assert (found["test"], found["lower_bound"], found["statistic"]) == (None, None, None)
+
+
+def test_what_preflight_found_or_null_if_nothing_was_watched(make_report):
+    assert make_report().to_dict()["preflight"] is None
+    finding = Finding("clipping", "fault", "moves by 2", "1.0", None, "clipping", "clip")
+    assert make_report(preflight=Findings((finding,))).to_dict()["preflight"] == [
+        {
+            "check": "clipping",
+            "severity": "fault",
+            "measured": "moves by 2",
+            "declared": "1.0",
+            "p_value": None,
+            "cause": "clipping",
+            "remedy": "clip",
+        }
+    ]
 
 
 def test_floats_are_full(make_report):

@@ -182,3 +182,33 @@ def test_p_value_text(value, shown):
 def test_confidence_text():
     assert percent_text(0.9999999999) == "99.99999999 %"
     assert (needed_wealth(0.95), needed_wealth(0.99), needed_wealth(0.9)) == (20.0, 100.0, 10.0)
+
+
+def faulty():
+    from dpaudit.checks import Finding, Findings
+
+    moved = "one record moves the summed gradient by 1.6e+06"
+    found = [
+        Finding("seed", "ok", "the same seed repeats the release"),
+        Finding("clipping", "fault", moved, "1.0", None, "clipping", "clip"),
+        Finding("noise scale", "fault", "the noise is zero", "noise", None, "no noise is added", "add it"),
+    ]
+    return Findings.of(found)
+
+
+def test_a_refuted_report_lists_what_preflight_found_the_likeliest_cause_first(make_report):
+    text = str(make_report(preflight=faulty()))
+    first, second = (line for line in text.splitlines() if line.startswith("  likely "))
+    assert first.strip() == (
+        "likely      preflight: one record moves the summed gradient by 1.6e+06, declared 1.0 (clipping)"
+    )
+    assert second.strip() == "likely      preflight: the noise is zero, declared noise (no noise is added)"
+    assert text.index("  likely") < text.index("  reproduce")
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NOT_REFUTED, Verdict.INCONCLUSIVE])
+def test_a_finding_without_a_refutation_is_said_and_called_unproved(make_report, verdict):
+    text = " ".join(str(make_report(verdict, preflight=faulty())).split())
+    assert "likely" not in text
+    assert text.count("did not prove") == 2
+    assert "preflight one record moves the summed gradient by 1.6e+06, declared 1.0 (clipping); a finding" in text

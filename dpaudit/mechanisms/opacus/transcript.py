@@ -37,9 +37,9 @@ class OpacusTranscript:
         directions: (P,), (K, P), or (T, K, P) for others in each step: floats of any length, in the order of the
             optimizer's parameters, which is that of the model's trainable ``parameters()``; the recipes of gradient
             canaries give theirs as ``neighbors.context["directions"]``.
-        divisor: the public constant that the sum is divided by; None: Opacus's ``expected_batch_size`` times accumulated
-            batches, where what it hands over agrees with that, so that the noised sum itself is seen. A divisor that
-            Opacus derives from a private size shows only if the constant is given.
+        divisor: the public constant that the sum is divided by; None: Opacus's ``expected_batch_size`` times
+            accumulated batches, where what it hands over agrees with that, so that the noised sum itself is seen. A
+            divisor that Opacus derives from a private size shows only if the constant is given.
         noise_multiplier: as claimed, for the optimal score; a public constant of the audit, never read from a run.
         sample_rate: as claimed; the rate of a gradient canary's coins as well.
         initial: as for `Function`.
