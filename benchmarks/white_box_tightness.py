@@ -4,7 +4,8 @@ The steps: one optimizer step of noise multiplier 1, so the truth is mu 1; the f
 noise for (8, 1e-5). What is refuted is the largest mu, or the smallest claim of noise, that the trials contradict at
 95 %: by guesses (the number of trials is fixed, and a canary is called in where the likelihood ratio of the claimed
 mechanism is above 1; a Clopper-Pearson limit on the right guesses against (1 + delta(0)) / 2, the most that a
-mechanism with this profile allows), and by betting (which could have stopped at any time).
+mechanism with this profile allows), by `methods.ClopperPearson` at that same threshold (a limit for each world), and
+by betting (which could have stopped at any time).
 At 95 %, one audit in twenty refutes more than the truth.
 """
 
@@ -25,7 +26,7 @@ import dpaudit as dpa
 from dpaudit.attacks import TranscriptScores
 from dpaudit.intervals import lower_limit
 from dpaudit.mechanisms import OpacusStep, OpacusTranscript
-from dpaudit.methods import Betting
+from dpaudit.methods import Betting, ClopperPearson, Fixed
 from dpaudit.trials.seeding import seed_everything
 
 TARGETS = {1000: 0.75, 6000: 0.88}  # observations: share of the truth
@@ -86,10 +87,9 @@ def refuted_noise(accuracy, truth):  # the noise multiplier whose profile allows
     return brentq(spare, truth / 4, truth * 16, rtol=1e-3) if spare(truth * 16) < 0 < spare(truth / 4) else None
 
 
-def betting(scores, coins, claim):
+def by(method, scores, coins, claim):
     made = dpa.Scores(scores=scores, included_mask=coins)
-    bound = Betting().family_bound(made, claim, 0.95)
-    return bound.refuted or 0.0
+    return method.family_bound(made, claim, 0.95).refuted
 
 
 def steps(data, trials, audits, bets):
@@ -103,10 +103,13 @@ def steps(data, trials, audits, bets):
     attack = TranscriptScores()
     scores = np.array([attack.statistics(r, neighbors)["transcript_sum"] for r in releases]).reshape(coins.shape)
     guessed = [refuted_mu(right_guesses(s, c, 0.5)) for s, c in zip(scores, coins, strict=True)]
-    bet = [betting(s, c, mechanism.claim()) for s, c in zip(scores[:bets], coins[:bets], strict=True)]
+    own = mechanism.claim()
+    counted = [by(ClopperPearson(Fixed(0.5)), s, c, own) or 0.0 for s, c in zip(scores, coins, strict=True)]
+    bet = [by(Betting(), s, c, own) or 0.0 for s, c in zip(scores[:bets], coins[:bets], strict=True)]
     return {
         "what": f"step, mu 1, {trials} observations, {audits} audits",
         "by guesses: median, least": [float(np.median(guessed)), float(np.min(guessed))],
+        "by clopper-pearson, fixed: median, least": [float(np.median(counted)), float(np.min(counted))],
         f"by betting: median of {len(bet)}": float(np.median(bet)) if bet else None,
         f"audits at {TARGETS[trials]} or more": int(sum(one >= TARGETS[trials] for one in guessed)),
         "audits above the truth": int(sum(one > 1 for one in guessed)),
@@ -128,11 +131,13 @@ def runs(data, trials):
         scores.append(TranscriptScores().statistics(release, neighbors)["transcript_optimal"])
     scores, seconds = np.array(scores), time.perf_counter() - start
     accuracy = right_guesses(scores, coins, 0.0)
-    guessed, bet = refuted_noise(accuracy, noise), betting(scores, coins, claim_of(noise))
+    guessed, bet = refuted_noise(accuracy, noise), by(Betting(), scores, coins, claim_of(noise))
+    counted = by(ClopperPearson(Fixed(0.0)), scores, coins, claim_of(noise))
     return {
         "what": f"full runs, q {RATE}, T {STEPS}, noise {noise:.4f} for eps {EPSILON:g}, {trials} runs",
         "by guesses: noise refuted, truth / refuted": [guessed, noise / guessed] if guessed else None,
         "by guesses: accuracy at least, allowed": [accuracy, (1 + float(claim_of(noise).delta(0.0))) / 2],
+        "by clopper-pearson, fixed: noise refuted, truth / refuted": [counted, noise / counted] if counted else None,
         "by betting: noise refuted, truth / refuted": [bet, noise / bet] if bet else None,
         "seconds": seconds,
     }
@@ -154,4 +159,4 @@ if __name__ == "__main__":
     if asked.json:
         print(json.dumps(rows))
     else:
-        print("\n\n".join("\n".join(f"{name:44} {value}" for name, value in row.items()) for row in rows))
+        print("\n\n".join("\n".join(f"{name:58} {value}" for name, value in row.items()) for row in rows))

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from dpaudit.claim import Claim
 from dpaudit.digest import digest_of
 from dpaudit.errors import UsageError, require_confidence, require_probability
-from dpaudit.evidence import LowerBound, TestResult
+from dpaudit.evidence import FamilyBound, LowerBound, TestResult
 from dpaudit.intervals import epsilon_from_rates, lower_limit, upper_limit
+from dpaudit.methods.families import Family
 from dpaudit.methods.thresholds import Event, RankGrid, ThresholdRule
 from dpaudit.profiles import Profile
 from dpaudit.scores import Game, Scores
@@ -91,6 +92,19 @@ class ClopperPearson:
             fp=event.fp,
             threshold=event.threshold,
             statistic=judged.statistic,
+        )
+
+    def family_bound(self, scores: Scores, claim: Claim, confidence: float) -> FamilyBound | None:
+        """The weakest refuted claim of the claim's own family; None if it has none.
+
+        Given that the limits of all events hold no member that is kept is refuted: one confidence for all of them.
+        """
+        family = Family.of(claim.profile)
+        if family is None:
+            return None
+        limits = self._judge(scores).limits(1 - require_confidence(confidence))
+        return family.largest(
+            lambda factor: bool((_Region.of(family.member(factor)).excess(*limits) > 0).any()), confidence
         )
 
     def monitor(self, claim: Claim, confidence: float, statistics: int) -> "CountingMonitor":

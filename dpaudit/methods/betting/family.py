@@ -1,8 +1,4 @@
-"""The one-parameter families that claims belong to: mu-GDP by mu, DP-SGD by its noise multiplier."""
-
-from collections.abc import Callable
-from dataclasses import replace
-from typing import NamedTuple
+"""What betting refutes of a claim's own parameter."""
 
 import numpy as np
 
@@ -11,37 +7,10 @@ from dpaudit.evidence import FamilyBound
 from dpaudit.methods.betting.account import Account
 from dpaudit.methods.betting.ladder import Wealth
 from dpaudit.methods.betting.stakes import Stakes
-from dpaudit.profiles import DPSGD, Gaussian, Profile
+from dpaudit.methods.families import Family
 from dpaudit.scores import Scores
 
 __all__ = ["FamilyBound", "largest_refuted"]
-
-_COARSE = 4e-3  # discretisation of loss distributions while searching; rounded up, so what is refuted stays refuted
-_REACH, _PRECISION = 64.0, 1.003
-
-
-class _Family(NamedTuple):
-    """Claims that differ in one parameter; `more_private`: whether larger values claim more privacy."""
-
-    parameter: str
-    claimed: float
-    more_private: bool
-    member: Callable[[float], Profile]
-
-    def weaker(self, factor: float) -> float:
-        """The value that permits `factor` times as much as the claimed one."""
-        return self.claimed / factor if self.more_private else self.claimed * factor
-
-
-def _family_of(profile: Profile) -> _Family | None:
-    match profile:
-        case Gaussian(mu=mu):
-            return _Family("mu", mu, False, Gaussian)
-        case DPSGD(noise_multiplier=sigma, interval=interval):
-            coarse = replace(profile, interval=max(interval, _COARSE))
-            return _Family("noise_multiplier", sigma, True, lambda value: replace(coarse, noise_multiplier=value))
-        case _:
-            return None
 
 
 def largest_refuted(scores: Scores, claim: Claim, confidence: float, stakes: Stakes) -> FamilyBound | None:
@@ -61,7 +30,7 @@ def largest_refuted(scores: Scores, claim: Claim, confidence: float, stakes: Sta
         confidence: in (0, 1).
         stakes: of the ladder.
     """
-    family = _family_of(claim.profile)
+    family = Family.of(claim.profile)
     if family is None:
         return None
     account = Account(1, len(scores.names), claim.profile, stakes)
@@ -74,15 +43,8 @@ def largest_refuted(scores: Scores, claim: Claim, confidence: float, stakes: Sta
             break
 
     def refuted(factor: float) -> bool:
-        member = claim.profile if factor == 1 else family.member(family.weaker(factor))
-        ladder = wealth.against(stakes.log_factors(member))
+        ladder = wealth.against(stakes.log_factors(family.member(factor)))
         held = np.log1p(-account.share) + portfolio if factor <= 1 else -np.inf
         return bool(np.logaddexp(held, np.log(account.share) + ladder) >= target)
 
-    low, high = (1.0, _REACH) if refuted(1.0) else (1 / _REACH, 1.0)
-    if low < 1 and not refuted(low):
-        return FamilyBound(family.parameter, None, family.claimed, confidence)
-    while high / low > _PRECISION:
-        middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if refuted(middle) else (low, middle)
-    return FamilyBound(family.parameter, family.weaker(low), family.claimed, confidence)
+    return family.largest(refuted, confidence)
