@@ -12,6 +12,7 @@ from dpaudit.checks.noise import noise_in_both_worlds, noise_scale, reused_noise
 from dpaudit.checks.observe import CannotSee, View
 from dpaudit.checks.past_noise import past_noise
 from dpaudit.checks.sampler import sampler
+from dpaudit.checks.training_data import training_data
 from dpaudit.checks.worlds import adjacency, data_set_size, differing_records, non_finite, seeds
 from dpaudit.claim import Claim
 from dpaudit.neighbors import Neighbors
@@ -31,6 +32,7 @@ def look(view: View, claim: Claim, neighbors: Neighbors, *, seconds: float = 25.
         seconds: no check begins after so long.
     """
     checks: dict[str, Check] = {  # the first fault is the most likely cause
+        "training data": lambda: training_data(view),
         "records": lambda: differing_records(view, neighbors),
         "records apart": lambda: apart(view),
         "clipping": lambda: clipping(view),

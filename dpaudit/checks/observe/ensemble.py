@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 
 from dpaudit.adjacency import Adjacency
-from dpaudit.checks.observe.seen import OWN, Batches, CannotSee, Declared, FloatArray, Pair, Releases, Run, Step
+from dpaudit.checks.observe.seen import (
+    OWN,
+    Batches,
+    CannotSee,
+    Declared,
+    FloatArray,
+    Pair,
+    Releases,
+    Run,
+    Step,
+    TakenIn,
+)
 from dpaudit.ensemble import GradientCanary, Moment, Poisson, Pool, Steps, Training, train
 from dpaudit.mechanisms._records import Worlds
 from dpaudit.mechanisms.dp_sgd import DPSGD
@@ -124,6 +135,10 @@ class EnsembleView:
             divisor=training.divide_by(self._worlds.size),
             poisson=rate is not None,
         )
+
+    def taken_in(self) -> TakenIn:
+        """Batches are drawn from the worlds themselves."""
+        raise CannotSee("the mechanism draws its batches from the worlds themselves")
 
     def differing(self) -> tuple[int, bool]:
         """By content."""

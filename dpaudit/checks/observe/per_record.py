@@ -9,7 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dpaudit.checks.observe.seen import OWN, Batches, CannotSee, Declared, FloatArray, Pair, Releases, Run, Step
+from dpaudit.checks.observe.seen import (
+    OWN,
+    Batches,
+    CannotSee,
+    Declared,
+    FloatArray,
+    Pair,
+    Releases,
+    Run,
+    Step,
+    TakenIn,
+)
 from dpaudit.digest import digest_of
 from dpaudit.mechanisms._records import Worlds
 from dpaudit.mechanisms.faults.per_record import PerRecord, State
@@ -71,6 +82,10 @@ class PerRecordView:
         """Its settings."""
         s = self.mechanism.setting
         return Declared(s.noise_multiplier, s.clip, s.sample_rate, s.steps, s.batch, poisson=True)
+
+    def taken_in(self) -> TakenIn:
+        """Batches are drawn from the worlds themselves."""
+        raise CannotSee("the mechanism draws its batches from the worlds themselves")
 
     def differing(self) -> tuple[int, bool]:
         """By content."""

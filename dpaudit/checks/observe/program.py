@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dpaudit.checks.observe.seen import Batches, CannotSee, Declared, Pair, Releases, Run
+from dpaudit.checks.observe.seen import Batches, CannotSee, Declared, Pair, Releases, Run, TakenIn
 from dpaudit.checks.observe.worlds import Small, resized, small_worlds
 from dpaudit.digest import arrays_in, digest_of
 from dpaudit.mechanisms.protocol import Mechanism
@@ -63,6 +63,19 @@ class ProgramView:
     def declared(self, included: bool) -> Declared:
         """As Opacus's objects say."""
         return (self._forced if included else self._first).declared
+
+    def taken_in(self) -> TakenIn:
+        """As the size of the data set behind the loader tells."""
+        first, included = self._first, self.neighbors.included
+        if first.records is None:
+            return TakenIn()
+        if not first.run.steps:
+            return TakenIn(stepped=False)
+        world = included.data if isinstance(included, WithGradient) else included
+        sizes = [(records_in(self.neighbors.excluded), first.records), (records_in(world), self._forced.records)]
+        with suppress(CannotSee):
+            sizes.append((records_in(self._small.without), self._small_without.records))
+        return TakenIn(tuple(sizes))
 
     def differing(self) -> tuple[int, bool]:
         """By content, of the data as the user gives them."""

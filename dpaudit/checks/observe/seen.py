@@ -174,8 +174,25 @@ class Releases:
     continuous: bool = False
 
 
+@dataclass(frozen=True)
+class TakenIn:
+    """What became of data sets that were handed to the mechanism.
+
+    Attributes:
+        records: (given, reaching the loader) of each; None where that is not known.
+        stepped: False: a model was made private, and its optimizer never stepped.
+    """
+
+    records: tuple[tuple[int | None, int | None], ...] = ()
+    stepped: bool = True
+
+
 class View(Protocol):
     """The means to see. Every method may raise `CannotSee`; what was seen once is kept."""
+
+    def taken_in(self) -> TakenIn:
+        """Of D0, D1 and a small data set, where training is a program of the user's own."""
+        ...
 
     def declared(self, included: bool) -> Declared:
         """What the mechanism says of itself in that world."""
