@@ -11,6 +11,9 @@ __all__ = ["Family"]
 
 _COARSE = 4e-3  # discretisation of loss distributions while searching; rounded up, so what is refuted stays refuted
 _REACH, _PRECISION = 64.0, 1.003
+_LOUDEST = (
+    8.0  # of DP-SGD: a record that is rarely sampled leaves claims of no noise refutable, at a high price to compute
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Family:
         claim: the claim's own profile.
         more_private: whether larger values claim more privacy.
         made: the profile at a value.
+        reach: the weakest member looked at permits so many times as much.
     """
 
     parameter: str
@@ -30,6 +34,7 @@ class Family:
     claim: Profile
     more_private: bool
     made: Callable[[float], Profile]
+    reach: float = _REACH
 
     @classmethod
     def of(cls, profile: Profile) -> "Family | None":
@@ -39,9 +44,11 @@ class Family:
                 return cls("mu", mu, profile, False, Gaussian)
             case DPSGD(noise_multiplier=sigma, interval=interval):
                 coarse = replace(profile, interval=max(interval, _COARSE))
-                return cls(
-                    "noise_multiplier", sigma, profile, True, lambda value: replace(coarse, noise_multiplier=value)
-                )
+
+                def made(value: float) -> Profile:
+                    return replace(coarse, noise_multiplier=value)
+
+                return cls("noise_multiplier", sigma, profile, True, made, _LOUDEST)
             case _:
                 return None
 
@@ -57,7 +64,9 @@ class Family:
             confidence: with which all these refutations hold together.
         """
         low, high = (1.0, 2.0) if refuted(1.0) else (0.5, 1.0)
-        while low >= 1 and high < _REACH and refuted(high):  # step by step: weak claims of DP-SGD take long to compute
+        while (
+            low >= 1 and high < self.reach and refuted(high)
+        ):  # step by step: weak claims of DP-SGD take long to compute
             low, high = high, 2 * high
         while low < 1 and not refuted(low):
             low, high = low / 2, low

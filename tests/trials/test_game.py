@@ -94,7 +94,7 @@ def test_the_attack_never_sees_the_coin():
         def statistics(self, release, neighbors):
             assert len(neighbors.excluded) == 3  # both worlds, and nothing that says which
             assert len(neighbors.included) == 4
-            assert set(vars(release)) == {"value", "initial", "discrete", "facts"}
+            assert set(vars(release)) == {"value", "initial", "discrete", "facts", "optimizer"}
             assert release.facts == {}  # the size of the data set may be among them
             return {}
 
