@@ -1,11 +1,10 @@
 """One audit of the zoo: the trials and the bets of `dpaudit.audit`, without the bounds and tables of its report."""
 
-from dpaudit._conclude import row
+from dpaudit._conclude import FAILED, row
 from dpaudit.attacks import Battery
 from dpaudit.evidence import Verdict
 from dpaudit.mechanisms.faults import Case, Fault
 from dpaudit.methods import Betting
-from dpaudit.methods.betting.monitor import BettorMonitor
 from dpaudit.trials import Game, Schedule, Status
 from dpaudit.zoo.result import Run
 
@@ -34,12 +33,11 @@ def play(fault: Fault, case: Case, seed: int, max_trials: int) -> Run:
             if outcome.digest in seen and outcome.digest is not None:
                 return Run(seed, Verdict.INCONCLUSIVE, monitor.trials, None)
             if monitor.stopped:
-                return Run(seed, Verdict.REFUTED, monitor.trials, _statistic(monitor, (*names, "failed")))
+                return Run(
+                    seed,
+                    Verdict.REFUTED,
+                    monitor.trials,
+                    monitor.credit.told(monitor.account.player.survey, (*names, FAILED)),
+                )
             seen.add(outcome.digest)
     return Run(seed, Verdict.NOT_REFUTED, max_trials, None)
-
-
-def _statistic(monitor: BettorMonitor, names: tuple[str, ...]) -> str | None:
-    survey = monitor.account.player.survey
-    statistic, turned, share, _ = monitor.credit.leader(survey)
-    return names[statistic] + (" (reversed)" if turned else "") if share > 0 or survey.bets[0] else None

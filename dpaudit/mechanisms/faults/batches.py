@@ -16,6 +16,12 @@ __all__ = ["NormaliseByActualBatch", "NormaliseByDatasetSize", "ShuffleAsPoisson
 ALONE = replace(RECORD, records=1, noise_multiplier=10.0)
 
 
+def _scale_of_the_noise(setting: Setting) -> Scaled:
+    """Noise divided by as many records as there are, or by one."""
+    sizes = tuple(1 / max(1, size) for size in range(setting.records + 2))
+    return Scaled(setting.size, setting.steps, setting.records, setting.sample_rate, sizes)
+
+
 def _noised(moment: Moment, clipped: Tensor, noise: Tensor) -> Tensor:
     return clipped.add_(noise, alpha=moment.training.noise_std)
 
@@ -38,14 +44,13 @@ class NormaliseByDatasetSize:
     def fault(self) -> Fault:
         """Noise that is smaller for n + 1 than for n records; seen under add-or-remove-one only."""
         setting = self.setting
-        sizes = tuple(1 / max(1, size) for size in range(setting.records + 2))
         return Fault(
             self.name,
             "the divisor is q times the private number of records",
             f"{setting.records} or {setting.records + 1} records",
             setting.claim(),
             setting.planted(Steps(privatise=self.privatise)),
-            law=Scaled(setting.size, setting.steps, setting.records, setting.sample_rate, sizes),
+            law=_scale_of_the_noise(setting),
             basis="law: the scale of the noise alone",
         )
 
@@ -68,14 +73,13 @@ class NormaliseByActualBatch:
     def fault(self) -> Fault:
         """Noise that is smaller in larger batches."""
         setting = self.setting
-        sizes = tuple(1 / max(1, size) for size in range(setting.records + 2))
         return Fault(
             self.name,
             "the divisor is the actual batch size",
             f"{setting.records} or {setting.records + 1} records, q = {setting.sample_rate:g}",
             setting.claim(),
             setting.planted(Steps(privatise=self.privatise)),
-            law=Scaled(setting.size, setting.steps, setting.records, setting.sample_rate, sizes),
+            law=_scale_of_the_noise(setting),
             basis="law: the scale of the noise alone",
         )
 

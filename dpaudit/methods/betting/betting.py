@@ -62,8 +62,8 @@ class Betting:
         ordered = self._in_order(scores)
         monitor = self.monitor(claim, confidence, len(scores.names))
         _feed(monitor, ordered)
-        statistic, turned, share, guesses = monitor.credit.leader(monitor.account.player.survey)
-        trials, told = monitor.trials, share > 0 or bool(monitor.account.player.survey.bets[0])
+        survey, trials = monitor.account.player.survey, monitor.trials
+        statistic, turned, share, guesses = monitor.credit.leader(survey)
         return TestResult(
             refuted=monitor.stopped,
             confidence=confidence,
@@ -71,7 +71,7 @@ class Betting:
             p_value=min(1.0, math.exp(-monitor.largest)),
             e_value=math.exp(monitor.log_wealth) if monitor.log_wealth < 709 else math.inf,
             trials_used=trials,
-            statistic=scores.names[statistic] + (" (reversed)" if turned else "") if told else None,
+            statistic=monitor.credit.told(survey, scores.names),
             details={
                 "kind": self.name,
                 "log_wealth": monitor.log_wealth,

@@ -1,6 +1,7 @@
 """Who won the wealth: which statistic, which guesses, which thresholds; for the report, not for the test."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,11 @@ class Credit:
         counts = right[heaviest, outcomes].sum(), wrong[heaviest, outcomes].sum()
         self._growth[at] += block.growth[0, :length].sum()
         self._counts[at] += np.array([*counts, length - sum(counts)]).astype(np.intp)
+
+    def told(self, survey: Stance, names: Sequence[str]) -> str | None:
+        """The leader by name; None if nothing was won and nothing tells of the coin."""
+        statistic, turned, share, _ = self.leader(survey)
+        return names[statistic] + " (reversed)" * turned if share > 0 or survey.bets[0] else None
 
     def leader(self, survey: Stance) -> tuple[int, bool, float, GuessCounts]:
         """(statistic, whether it is reversed, its share of all growth, the guesses made on it).
