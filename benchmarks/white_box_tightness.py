@@ -2,10 +2,9 @@
 
 The steps: one optimizer step of noise multiplier 1, so the truth is mu 1; the full runs: 50 steps at sample rate .1,
 noise for (8, 1e-5). What is refuted is the largest mu, or the smallest claim of noise, that the trials contradict at
-95 %: by guesses (the number of trials is fixed, and a canary is called in where the likelihood ratio of the claimed
-mechanism is above 1; a Clopper-Pearson limit on the right guesses against (1 + delta(0)) / 2, the most that a
-mechanism with this profile allows), by `methods.ClopperPearson` at that same threshold (a limit for each world), and
-by betting (which could have stopped at any time).
+95 %: by `methods.RightGuesses` (a canary is called in where the likelihood ratio of the claimed mechanism is above
+1), by `methods.ClopperPearson` at that same threshold (a limit for each world), both with a number of trials fixed
+beforehand, and by betting (which could have stopped at any time).
 At 95 %, one audit in twenty refutes more than the truth.
 """
 
@@ -18,15 +17,13 @@ import numpy as np
 import torch
 from opacus import PrivacyEngine
 from scipy.optimize import brentq
-from scipy.stats import norm
 from torch.utils.data import DataLoader, TensorDataset
 
 import canaries
 import dpaudit as dpa
 from dpaudit.attacks import TranscriptScores
-from dpaudit.intervals import lower_limit
 from dpaudit.mechanisms import OpacusStep, OpacusTranscript
-from dpaudit.methods import Betting, ClopperPearson, Fixed
+from dpaudit.methods import Betting, ClopperPearson, Fixed, RightGuesses
 from dpaudit.trials.seeding import seed_everything
 
 TARGETS = {1000: 0.75, 6000: 0.88}  # observations: share of the truth
@@ -71,22 +68,6 @@ def claim_of(noise):
     return dpa.Claim.dp_sgd(noise_multiplier=noise, sample_rate=RATE, steps=STEPS, delta=DELTA)
 
 
-def right_guesses(scores, coins, threshold):  # a 95 % lower limit on how often the guess is right
-    right = int(((scores > threshold) == coins).sum())
-    return float(lower_limit(right, len(coins), 0.05))
-
-
-def refuted_mu(accuracy):  # mu-GDP allows accuracy Phi(mu / 2)
-    return max(0.0, 2 * float(norm.ppf(accuracy)))
-
-
-def refuted_noise(accuracy, truth):  # the noise multiplier whose profile allows this accuracy, and no more
-    def spare(noise):
-        return (1 + float(claim_of(noise).delta(0.0))) / 2 - accuracy
-
-    return brentq(spare, truth / 4, truth * 16, rtol=1e-3) if spare(truth * 16) < 0 < spare(truth / 4) else None
-
-
 def by(method, scores, coins, claim):
     made = dpa.Scores(scores=scores, included_mask=coins)
     return method.family_bound(made, claim, 0.95).refuted
@@ -102,8 +83,8 @@ def steps(data, trials, audits, bets):
     seconds = time.perf_counter() - start
     attack = TranscriptScores()
     scores = np.array([attack.statistics(r, neighbors)["transcript_sum"] for r in releases]).reshape(coins.shape)
-    guessed = [refuted_mu(right_guesses(s, c, 0.5)) for s, c in zip(scores, coins, strict=True)]
     own = mechanism.claim()
+    guessed = [by(RightGuesses(0.5), s, c, own) or 0.0 for s, c in zip(scores, coins, strict=True)]
     counted = [by(ClopperPearson(Fixed(0.5)), s, c, own) or 0.0 for s, c in zip(scores, coins, strict=True)]
     bet = [by(Betting(), s, c, own) or 0.0 for s, c in zip(scores[:bets], coins[:bets], strict=True)]
     return {
@@ -130,13 +111,15 @@ def runs(data, trials):
         release = mechanism.run(neighbors.world(bool(coin)), seed)
         scores.append(TranscriptScores().statistics(release, neighbors)["transcript_optimal"])
     scores, seconds = np.array(scores), time.perf_counter() - start
-    accuracy = right_guesses(scores, coins, 0.0)
-    guessed, bet = refuted_noise(accuracy, noise), by(Betting(), scores, coins, claim_of(noise))
+    guessed, bet = by(RightGuesses(0.0), scores, coins, claim_of(noise)), by(Betting(), scores, coins, claim_of(noise))
     counted = by(ClopperPearson(Fixed(0.0)), scores, coins, claim_of(noise))
     return {
         "what": f"full runs, q {RATE}, T {STEPS}, noise {noise:.4f} for eps {EPSILON:g}, {trials} runs",
         "by guesses: noise refuted, truth / refuted": [guessed, noise / guessed] if guessed else None,
-        "by guesses: accuracy at least, allowed": [accuracy, (1 + float(claim_of(noise).delta(0.0))) / 2],
+        "by guesses: right, allowed": [
+            float(((scores >= 0) == coins).mean()),
+            (1 + float(claim_of(noise).delta(0.0))) / 2,
+        ],
         "by clopper-pearson, fixed: noise refuted, truth / refuted": [counted, noise / counted] if counted else None,
         "by betting: noise refuted, truth / refuted": [bet, noise / bet] if bet else None,
         "seconds": seconds,

@@ -14,7 +14,7 @@ import numpy as np
 from dpaudit.claim import Claim
 from dpaudit.intervals import epsilon_from_rates, lower_limit, upper_limit
 from dpaudit.mechanisms.known import GaussianMechanism
-from dpaudit.methods import Betting, ClopperPearson, Fixed, HoldOut, OneRun, OneRunFDP
+from dpaudit.methods import Betting, ClopperPearson, Fixed, HoldOut, OneRun, OneRunFDP, RightGuesses
 from dpaudit.testing import Game, play, refutations_of, validity_rows
 
 
@@ -44,7 +44,8 @@ def every_look(claim, confidence, values, coins, lost=None):
     return exact(claim, confidence, tp, n1, fp, n0)[:, 20:].any(axis=1)
 
 
-METHODS = Betting(), ClopperPearson(Fixed(0.75)), ClopperPearson(HoldOut()), ClopperPearson(), OneRun(), OneRunFDP()
+COUNTING = ClopperPearson(Fixed(0.75)), ClopperPearson(HoldOut()), ClopperPearson(), RightGuesses(0.75)
+METHODS = Betting(), *COUNTING, OneRun(), OneRunFDP()
 RULES = {method.describe(): refutations_of(method) for method in METHODS}
 RULES |= {"*best threshold, unpaid*": best_threshold, "*Katz ratio interval there*": katz, "*every look*": every_look}
 PUBLISHED = "best threshold 5-16 %, growing with n; ratio interval 78-95 %; a GDP fit with a sign bug 96-100 %"

@@ -9,6 +9,7 @@ from dpaudit.methods.one_run_fdp import Family, OneRunFDP
 from dpaudit.methods.one_run_method import OneRunBound, perfect_canaries
 from dpaudit.methods.planning import Plan, plan
 from dpaudit.methods.power import perfect_scores, perfect_trials
+from dpaudit.methods.right_guesses import RightGuesses
 from dpaudit.methods.suspects import ClaimSuspect, RatesSuspect, noise_factor
 from dpaudit.methods.thresholds import Fixed, HoldOut, RankGrid
 
@@ -27,6 +28,7 @@ __all__ = [
     "Plan",
     "RankGrid",
     "RatesSuspect",
+    "RightGuesses",
     "Stakes",
     "estimates",
     "fair_order",

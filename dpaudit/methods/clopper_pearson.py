@@ -1,5 +1,6 @@
 """Clopper-Pearson for a number of trials declared before the first one: against a point, and a whole profile."""
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from dpaudit.errors import UsageError, require_confidence, require_probability
 from dpaudit.evidence import FamilyBound, LowerBound, TestResult
 from dpaudit.intervals import epsilon_from_rates, lower_limit, upper_limit
 from dpaudit.methods.families import Family
-from dpaudit.methods.thresholds import Event, RankGrid, ThresholdRule
+from dpaudit.methods.thresholds import Event, Fixed, RankGrid, ThresholdRule
 from dpaudit.profiles import Profile
 from dpaudit.scores import Game, Scores
 
@@ -114,6 +115,13 @@ class ClopperPearson:
     def monitor(self, claim: Claim, confidence: float, statistics: int) -> "CountingMonitor":
         """A monitor that never stops: the number of trials is fixed."""
         return CountingMonitor()
+
+    def perfect(self, included_mask: NDArray[np.bool_], statistics: int) -> Scores:
+        """Scores that are never wrong, on either side of a threshold that was fixed."""
+        cut = self.thresholds.threshold if isinstance(self.thresholds, Fixed) else 0.5
+        right = np.repeat(np.asarray(included_mask)[:, None], statistics, axis=1)
+        table = np.where(right, math.nextafter(cut, math.inf), math.nextafter(cut, -math.inf))
+        return Scores.from_table(table, included_mask, [f"perfect_{i}" for i in range(statistics)])
 
     def describe(self) -> str:
         """Name and rule, as the report prints them."""

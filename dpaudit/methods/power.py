@@ -1,5 +1,7 @@
 """What the configured test could see at best, before any training is spent."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,15 +26,17 @@ def perfect_trials(
 
     This is the configured test itself, fed score = coin (DECISIONS 12): if it does not refute from perfect scores,
     no adversary can make it refute, and the audit is INCONCLUSIVE before it starts. For a method of a fixed size it
-    is the least size to declare, by bisection.
+    is the least size to declare, by bisection. A method that knows its threshold or its statistic beforehand says
+    itself what never being wrong means: ``method.perfect(included_mask, statistics) -> Scores``.
     """
+    perfect: Callable[[NDArray[np.bool_], int], Scores] = getattr(method, "perfect", perfect_scores)
 
     def needed(size: int) -> int | None:
         mask = included_mask[:size]
         if size == 0 or mask.all() or not mask.any():
             return None
         try:
-            result = method.test(perfect_scores(mask, statistics), claim, confidence)
+            result = method.test(perfect(mask, statistics), claim, confidence)
         except UsageError:  # too few for a method that sets some aside
             return None
         return result.trials_used if result.refuted else None

@@ -15,4 +15,4 @@ def test_a_few_steps_and_runs() -> None:
     # medians of 3 and of 1: .9 and .95 with standard deviations of .08 and .03; six below is not by chance
     assert thousand["by guesses: median, least"][0] > 0.4
     assert six_thousand["by guesses: median, least"][0] > 0.75
-    assert 0.70 < runs["by guesses: accuracy at least, allowed"][1] < 0.71
+    assert 0.70 < runs["by guesses: right, allowed"][1] < 0.71

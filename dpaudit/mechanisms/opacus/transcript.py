@@ -10,6 +10,8 @@ from dpaudit.errors import UsageError
 from dpaudit.mechanisms.function import Function
 from dpaudit.mechanisms.opacus._vectors import Directions
 from dpaudit.mechanisms.opacus.insertion import Insertion
+from dpaudit.mechanisms.opacus.recording import recording
+from dpaudit.mechanisms.opacus.step_log import Recorded, StepLog
 from dpaudit.mechanisms.opacus.taps import tapping
 from dpaudit.mechanisms.opacus.watch import Watch
 from dpaudit.neighbors import CanarySet, WithGradient
@@ -85,6 +87,21 @@ class OpacusTranscript:
             return self._watched(data.data, [data.gradient], seed)
         return self._watched(data, [], seed)
 
+    def record(self, data: Any, seed: int) -> Recorded:
+        """As `run`, with the batch size and the model's state of each step, which no attack is given.
+
+        Args:
+            data: as for `run`.
+            seed: the trial's.
+
+        Raises:
+            UsageError: as `run`.
+        """
+        plain, gradients = (data.data, [data.gradient]) if isinstance(data, WithGradient) else (data, [])
+        with recording() as recorder:
+            log = StepLog(recorder)
+            return log.recorded(self._watched(plain, gradients, seed, log))
+
     def run_canaries(self, canaries: CanarySet, mask: Any, seed: int) -> Release:
         """ONE training with some of m gradient canaries in it: the production run itself can be audited so.
 
@@ -109,7 +126,7 @@ class OpacusTranscript:
         coins = canaries.coins(mask)
         return self._watched(canaries.base, list(canaries.gradients[coins]), seed)
 
-    def _watched(self, data: Any, gradients: Sequence[Any], seed: int) -> Release:
+    def _watched(self, data: Any, gradients: Sequence[Any], seed: int, log: StepLog | None = None) -> Release:
         watch = Watch(Directions(self.directions), self.divisor)
         with ExitStack() as open_taps:
             open_taps.enter_context(tapping(watch))
@@ -122,6 +139,8 @@ class OpacusTranscript:
                         remedy="sample_rate=1 / len(loader), as the claim has it",
                     )
                 open_taps.enter_context(tapping(Insertion(gradients, self.sample_rate, seed)))
+            if log is not None:
+                open_taps.enter_context(tapping(log))  # the last opened is told first: before a canary joins
             with explained():
                 release = self._function.run(data, seed)
         seen, bounds = watch.transcript()
