@@ -146,17 +146,19 @@ class FaultRuns:
         cases: its audits.
         ideal: the plan's ideal number of trials; None where the best adversary is not known.
         preflight: names of what preflight found; None where preflight was not run.
+        program_preflight: of what it found in the Opacus program; None where there is none.
     """
 
     fault: Fault
     cases: tuple[CaseRuns | ControlRuns, ...]
     ideal: float | None = None
     preflight: tuple[str, ...] | None = None
+    program_preflight: tuple[str, ...] | None = None
 
     @property
     def as_expected(self) -> bool:
         """Under all threat models; and preflight finds nothing in a control."""
-        accused = self.fault.control and bool(self.preflight)
+        accused = self.fault.control and bool(self.preflight or self.program_preflight)
         return not accused and all(case.as_expected for case in self.cases)
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,6 +167,7 @@ class FaultRuns:
             **self.fault.to_dict(),
             "ideal_trials": self.ideal,
             "preflight": None if self.preflight is None else list(self.preflight),
+            "program_preflight": None if self.program_preflight is None else list(self.program_preflight),
             "cases": [case.to_dict() for case in self.cases],
             "as_expected": self.as_expected,
         }

@@ -24,6 +24,8 @@ def line(each: FaultRuns) -> str:
         head += f"; ideal {_number(each.ideal)} trials"
     if each.preflight is not None:
         head += f"; preflight: {', '.join(each.preflight) or 'nothing'}"
+    if each.program_preflight is not None:
+        head += f"; of the program: {', '.join(each.program_preflight) or 'nothing'}"
     return "\n".join([head, *(f"    {told}" for told in _cases(each))])
 
 
@@ -61,6 +63,8 @@ def markdown(found: Zoo) -> str:
         cells = [_cell(runs.get(view), each) for view in views]
         caught = dict.fromkeys(case.statistic for case in runs.values() if case.statistic)
         found_before = "" if each.preflight is None else ", ".join(each.preflight) or "-"
+        if each.program_preflight not in (None, each.preflight):
+            found_before += f"; program: {', '.join(each.program_preflight or ()) or '-'}"
         row = [
             f"`{each.fault.name}`",
             each.fault.line,

@@ -13,6 +13,8 @@ FIRST = {
     "numbers_only": None,
     "own_loop": None,
     "opacus_batchnorm": "records apart",
+    "opacus_broken_memory_manager": "sampler",
+    "opacus_broken_memory_manager_mended": None,
     "opacus_closure": None,
     "opacus_dataset_size": "data-set size",
     "opacus_dataset_size_zeroed": None,
@@ -24,6 +26,8 @@ FIRST = {
     "opacus_layernorm": None,
     "opacus_missing_noise": "accounting",
     "opacus_non_finite": "non-finite records",
+    "opacus_known_seed": None,
+    "opacus_known_seed_secret": None,
     "opacus_poisson_order": None,
 }
 

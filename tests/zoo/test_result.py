@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from dpaudit.evidence import Verdict
-from dpaudit.mechanisms.faults import CONTROLS, FAULTS, fault_named
+from dpaudit.mechanisms.faults import CONTROLS, FAULTS, View, fault_named
 from dpaudit.zoo import CaseRuns, FaultRuns, Zoo
 from dpaudit.zoo.result import ControlRuns, Run
+from dpaudit.zoo.running import with_program
 from dpaudit.zoo.table import markdown, text
 
 
@@ -84,6 +85,24 @@ def test_an_accusation_by_preflight_is_not_expected_of_a_control():
     fine = ControlRuns(control.cases[0], 0, 200, 60, 1.0)
     assert FaultRuns(control, (fine,), None, ()).as_expected
     assert not FaultRuns(control, (fine,), None, ("clipping",)).as_expected
+    assert FaultRuns(control, (fine,), None, (), ()).as_expected
+    assert not FaultRuns(control, (fine,), None, (), ("clipping",)).as_expected
+
+
+def test_a_program_has_a_column_and_a_preflight_of_its_own():
+    with_it = with_program(fault_named("no_noise"))
+    assert [case.view for case in with_it.cases] == [View.FINAL, View.TRANSCRIPT, View.PROGRAM]
+    cases = tuple(runs(case, [count] * 10) for case, count in zip(with_it.cases, (20, 14, 31), strict=True))
+    each = FaultRuns(with_it, cases, 6.8, ("noise scale",), ("accounting",))
+    head, _, row, *_ = markdown(Zoo((each,), (), {"seeds": 10})).splitlines()
+    assert "| transcript | Opacus program |" in head
+    assert "| 20 | 14 | 31 | `projection` | noise scale; program: accounting |" in row
+    assert "preflight: noise scale; of the program: accounting" in text(Zoo((each,), ()))
+    assert each.to_dict()["program_preflight"] == ["accounting"]
+    alike = replace(each, program_preflight=("noise scale",))
+    assert "program:" not in markdown(Zoo((alike,), ())).splitlines()[2]
+    without = fault_named("known_seed")
+    assert with_program(without) is without
 
 
 def test_names_are_told_apart():

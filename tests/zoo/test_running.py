@@ -20,17 +20,19 @@ def test_faults_are_refuted_and_controls_are_not(found):
     assert [each.fault.name for each in found.faults] == ["no_noise", "normalise_by_dataset_size"]
     assert [each.fault.name for each in found.controls] == ["exact", "noise_too_large"]
     for each in found.faults:  # with the information of ten trials in each, 150 fail once in far more than 1e6
-        assert [case.refuted for case in each.cases] == [1, 1]
+        assert [case.case.view for case in each.cases] == [View.FINAL, View.TRANSCRIPT, View.PROGRAM]
+        assert [case.refuted for case in each.cases] == [1, 1, 1]
         assert all(case.median_trials < 150 for case in each.cases)
         assert all(case.statistic for case in each.cases)
         assert each.ideal < 40
         assert each.preflight
+        assert each.program_preflight
     for each in found.controls:
         assert each.ideal is None
         assert each.preflight == ()
         for case in each.cases:
-            assert case.audits == 5
-            assert case.p_value == binomtest(case.refuted, 5, 0.05, alternative="greater").pvalue
+            assert case.audits == (1 if case.case.view is View.PROGRAM else 5)
+            assert case.p_value == binomtest(case.refuted, case.audits, 0.05, alternative="greater").pvalue
             assert case.as_expected
 
 
@@ -42,6 +44,10 @@ def test_the_findings_are_one_json_object_and_text(found):
     assert first["name"] == "no_noise"
     assert first["cases"][0]["verdicts"] == {"REFUTED": 1}
     assert first["cases"][0]["threat_model"] == "final weights"
+    assert first["cases"][2]["threat_model"] == "Opacus program"
+    assert first["program_preflight"]
+    assert told["controls"][0]["program_preflight"] == []
+    assert told["controls"][1]["program_preflight"] is None  # it has no program
     assert told["controls"][0]["control"]
     assert "no_noise" in str(found)
 

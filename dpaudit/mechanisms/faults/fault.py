@@ -19,11 +19,16 @@ Law = Callable[[np.random.Generator], tuple[NDArray[np.float64], NDArray[np.floa
 
 
 class View(StrEnum):
-    """A threat model; all know both data sets, the public start and the claim."""
+    """A threat model; all know both data sets, the public start and the claim.
+
+    The first three see the ensemble engine; `PROGRAM` is real Opacus, seen at its end, or step by step where the fault
+    shows in the steps alone.
+    """
 
     FINAL = "final weights"
     TRANSCRIPT = "transcript"
     SEED = "transcript, seed known"
+    PROGRAM = "Opacus program"
 
 
 @dataclass(frozen=True, eq=False)
