@@ -14,7 +14,7 @@ from dpaudit.trials.by_value import modules_by_value
 from dpaudit.trials.game import Game
 from dpaudit.trials.text import describe
 
-__all__ = ["Payload", "PayloadError", "read_payload"]
+__all__ = ["Payload", "PayloadError", "read_payload", "registered"]
 
 
 class PayloadError(AuditError):
@@ -71,7 +71,7 @@ class Payload:
         parts = (self.game.mechanism, self.game.attack, self.game.neighbors)
         modules = {m.__name__: m for m in (*modules_by_value(*parts), *self._by_value)}
         try:
-            with _registered(list(modules.values())):
+            with registered(list(modules.values())):
                 return bytes(cloudpickle.dumps(self.game))
         except Exception as error:
             raise UsageError(
@@ -112,7 +112,8 @@ def _digest(content: bytes) -> str:
 
 
 @contextmanager
-def _registered(modules: list[ModuleType]) -> Iterator[None]:
+def registered(modules: list[ModuleType]) -> Iterator[None]:
+    """Inside the block cloudpickle takes these modules by value."""
     import cloudpickle
 
     already = set(cloudpickle.list_registry_pickle_by_value())

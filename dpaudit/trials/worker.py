@@ -13,6 +13,7 @@ from dpaudit.trials.payload import read_payload
 from dpaudit.trials.trial import Outcome, Trial
 
 _loaded: tuple[tuple[str, str], Game] | None = None
+_folders: set[Path] = set()
 
 
 def play_task(path: str, digest: str, trials: tuple[Trial, ...]) -> list[Outcome]:
@@ -37,6 +38,11 @@ def marker(path: str | Path, index: int) -> Path:
     return Path(path).parent / f"started-{index}"
 
 
+def delete_with_coordinator(folder: Path) -> None:
+    """Should the coordinator be killed, `folder`, which it would have deleted, goes when this process ends itself."""
+    _folders.add(folder)
+
+
 def prepare() -> None:
     """Initialize a local worker: Ctrl-C is the coordinator's business, and without a coordinator there is no work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -48,5 +54,7 @@ def _leave_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     if _loaded is not None:
-        shutil.rmtree(Path(_loaded[0][0]).parent, ignore_errors=True)
+        delete_with_coordinator(Path(_loaded[0][0]).parent)
+    for folder in tuple(_folders):
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)

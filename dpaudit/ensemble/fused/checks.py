@@ -23,7 +23,13 @@ def check_pool(x: Any, y: Any, stack: Stack, loss: int) -> None:
     if loss == CROSS_ENTROPY:
         whole = np.issubdtype(np.asarray(y).dtype, np.integer)
         if not whole or np.shape(y) != (n,) or (n and not 0 <= int(y.min()) <= int(y.max()) < outputs):
-            raise UsageError("labels", allowed=f"({n},) whole numbers in [0, {outputs})", got=y)
+            soft = np.ndim(y) == 2 and not whole
+            raise UsageError(
+                "labels of cross_entropy in the fused kernel",
+                allowed=f"({n},) whole numbers in [0, {outputs})",
+                got=f"{np.asarray(y).dtype} {np.shape(y)}",
+                remedy="kernel='torch', which takes soft labels" if soft else None,
+            )
     elif np.size(y) != n * outputs:
         raise UsageError("targets", allowed=f"({n}, {outputs}) numbers", got=np.shape(y))
 
