@@ -1,6 +1,14 @@
 """Adversaries of the distinguishing game: one release in, named statistics out."""
 
 from dpaudit.attacks.battery import Battery
+from dpaudit.attacks.canary_records import (
+    Calibrated,
+    CanaryAttack,
+    CanaryFunction,
+    RecordLogits,
+    RecordLosses,
+    TranscriptOfCanaries,
+)
 from dpaudit.attacks.coordinates import LeafDifference
 from dpaudit.attacks.function import Function
 from dpaudit.attacks.gradient import GradientProjection
@@ -19,6 +27,9 @@ __all__ = [
     "Attack",
     "Battery",
     "BufferState",
+    "Calibrated",
+    "CanaryAttack",
+    "CanaryFunction",
     "CanaryLoss",
     "Function",
     "GradientProjection",
@@ -28,7 +39,10 @@ __all__ = [
     "Numbers",
     "OptimizerState",
     "Projection",
+    "RecordLogits",
+    "RecordLosses",
     "ScaledLogit",
+    "TranscriptOfCanaries",
     "TranscriptScores",
     "WeightScale",
     "canary_scores",

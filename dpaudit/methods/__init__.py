@@ -5,8 +5,10 @@ from dpaudit.methods.betting import Betting, Stakes, fair_order
 from dpaudit.methods.clopper_pearson import ClopperPearson
 from dpaudit.methods.guessing import FixedK, KGrid
 from dpaudit.methods.one_run import OneRun
+from dpaudit.methods.one_run_combined import CombinedRuns
 from dpaudit.methods.one_run_fdp import Family, OneRunFDP
 from dpaudit.methods.one_run_method import OneRunBound, perfect_canaries
+from dpaudit.methods.one_run_planned import planned_k
 from dpaudit.methods.planning import Plan, plan
 from dpaudit.methods.power import perfect_scores, perfect_trials
 from dpaudit.methods.right_guesses import RightGuesses
@@ -17,6 +19,7 @@ __all__ = [
     "Betting",
     "ClaimSuspect",
     "ClopperPearson",
+    "CombinedRuns",
     "Family",
     "Fixed",
     "FixedK",
@@ -39,4 +42,5 @@ __all__ = [
     "perfect_scores",
     "perfect_trials",
     "plan",
+    "planned_k",
 ]

@@ -19,6 +19,7 @@ SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 _MOST_DRAWS = 2_000_000
 _LOUDEST = 16.0  # mu of a claim that promises next to nothing
 _DELTA = 1e-5
+_WORTH_WHILE = 0.2
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ def planned_k(claim: Claim, m: int, method: OneRunMethod | None = None, confiden
     """k+ = k-, the share of `SHARES` with the strongest evidence against the claim if half its noise is missing.
 
     A function of claim and m alone, so the guesses are fixed before the training and nothing is paid for the choice.
-    "Strongest": the largest power against `HalfTheNoise`; between equal ones the least p-value at the lower fifth of
-    its right guesses, and then that of perfect guesses. Loud claims (epsilon 8) want more guesses, or not even perfect
-    ones would refute them; claims of a point rather than a profile want fewer, the surest.
+    "Strongest": among sizes with which perfect guesses refute, the largest power against `HalfTheNoise`; between equal
+    ones the least p-value at the lower fifth of its right guesses. Where no size has a power of .2, only loud faults
+    can be found, and those want many guesses: the least p-value of perfect guesses. So loud claims (epsilon 8) and
+    small sets have many guesses, claims of a point rather than a profile few.
 
     Args:
         claim: to be tested.
@@ -92,14 +94,16 @@ def planned_k(claim: Claim, m: int, method: OneRunMethod | None = None, confiden
     def p_value(k: int, correct: int) -> float:
         return judge.p_value(Guesses(m, k, k, correct), claim)
 
-    def strength(k: int) -> tuple[float, float, float]:
+    def strength(k: int) -> tuple[bool, float, float, float]:
         counts = suspect.correct(k, audits)
         low, high = k, 2 * k + 1  # the least count that refutes; 2k + 1: none does
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if p_value(k, middle) <= 1 - confidence else (middle + 1, high)
         fifth = int(np.quantile(counts, 0.2, method="lower"))
-        return -float(np.mean(counts >= low)), p_value(k, fifth), p_value(k, 2 * k)
+        power, perfect = float(np.mean(counts >= low)), p_value(k, 2 * k)
+        quiet = power >= _WORTH_WHILE
+        return perfect > 1 - confidence, -power if quiet else 0.0, p_value(k, fifth) if quiet else 1.0, perfect
 
     best = min(sizes, key=strength)
     return FixedK(best, best)
