@@ -1,0 +1,57 @@
+"""The small forms, on scikit-learn's digits, in this process: each would take seconds to load torch."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "examples" / "reproductions"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, "--quick", *arguments])
+        monkeypatch.syspath_prepend(str(FOLDER))
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_shadow_data_from_real_to_synthetic(run, tmp_path):
+    said = run("location30_shadow", "--json", "--store", str(tmp_path))
+    made = json.loads(said)
+    assert [row["shadow data"] for row in made["rows"]] == [
+        "real",
+        "noisy 10 %",
+        "noisy 20 %",
+        "marginal",
+        "model-synthesised",
+    ]
+    assert made["settings"]["seed"] == 7
+    assert {"cpu", "versions", "date"} <= made["machine"].keys()
+    for row in made["rows"]:
+        assert row["train accuracy"] > 0.95
+        assert row["precision"] > 0.5
+    again = json.loads(run("location30_shadow", "--json", "--store", str(tmp_path)))  # all models are kept
+    assert again["rows"] == made["rows"]
+
+
+def test_white_box_on_small_softmax_models(run, tmp_path):
+    out = tmp_path / "leino.json"
+    said = run("leino_mnist", "--out", str(out))
+    linear, deep = json.loads(out.read_text())["rows"]
+    assert linear["AUC"] > linear["AUC of the loss"]
+    assert linear["precision at the top 10 %"] > 0.65
+    assert deep["AUC"] > 0.5
+    assert "differences from the published setting" in said
+
+
+def test_a_row_for_every_mitigation(run):
+    rows = {row["mitigation"]: row for row in json.loads(run("mitigations", "--json"))["rows"]}
+    assert len(rows) == 11
+    assert rows["none"]["test accuracy"] == rows["temperature 5"]["test accuracy"]
+    assert rows["DP-SGD eps 8"]["train accuracy"] < rows["none"]["train accuracy"]
