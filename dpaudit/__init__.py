@@ -7,10 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dpaudit import attacks, datasets, mechanisms, methods, report, testing
+    from dpaudit import attacks, datasets, mechanisms, membership, methods, report, testing
     from dpaudit._audit import audit
     from dpaudit._definition import Audit
     from dpaudit._judge import lower_bound, test
+    from dpaudit._membership import MembershipStudy
+    from dpaudit._one_run import audit_one_run
     from dpaudit._preflight import preflight
     from dpaudit.adjacency import Adjacency
     from dpaudit.checks.findings import Finding, Findings
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from dpaudit.neighbors import CanarySet, Neighbors
     from dpaudit.release import Release
     from dpaudit.report import Report
+    from dpaudit.report.membership import MembershipReport
     from dpaudit.scores import Scores
     from dpaudit.transcript import Transcript
 
@@ -36,6 +39,8 @@ _HOME = {
     "Finding": "checks.findings",
     "Findings": "checks.findings",
     "LowerBound": "evidence",
+    "MembershipReport": "report.membership",
+    "MembershipStudy": "_membership",
     "Neighbors": "neighbors",
     "Plan": "methods.planning",
     "Release": "release",
@@ -46,12 +51,13 @@ _HOME = {
     "UsageError": "errors",
     "Verdict": "evidence",
     "audit": "_audit",
+    "audit_one_run": "_one_run",
     "lower_bound": "_judge",
     "plan": "methods.planning",
     "preflight": "_preflight",
     "test": "_judge",
 }
-_MODULES = ("attacks", "datasets", "mechanisms", "methods", "report", "testing")
+_MODULES = ("attacks", "datasets", "mechanisms", "membership", "methods", "report", "testing")
 
 __all__ = [
     "Adjacency",
@@ -63,6 +69,8 @@ __all__ = [
     "Finding",
     "Findings",
     "LowerBound",
+    "MembershipReport",
+    "MembershipStudy",
     "Neighbors",
     "Plan",
     "Release",
@@ -74,9 +82,11 @@ __all__ = [
     "Verdict",
     "attacks",
     "audit",
+    "audit_one_run",
     "datasets",
     "lower_bound",
     "mechanisms",
+    "membership",
     "methods",
     "plan",
     "preflight",

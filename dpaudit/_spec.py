@@ -1,15 +1,17 @@
-"""Spec files: a Python file that defines ``audit = dpa.Audit(...)``."""
+"""Spec files: Python files that define ``audit = dpa.Audit(...)`` or ``membership = dpa.MembershipStudy(...)``."""
 
 import importlib.util
 import sys
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from types import ModuleType
 
 from dpaudit._definition import Audit
+from dpaudit._membership import MembershipStudy
 from dpaudit.errors import UsageError
 
-__all__ = ["Spec", "load_spec"]
+__all__ = ["Spec", "load_spec", "load_study"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,40 @@ def load_spec(path: Path) -> Spec:
     Raises:
         UsageError: no such file, it raises, or it defines no `audit`.
     """
+    module, code = _executed(path, "audit")
+    audit = getattr(module, "audit", None)
+    if not isinstance(audit, Audit):
+        raise UsageError(
+            f"the spec file {path} defines no audit",
+            allowed="audit = dpa.Audit(train, neighbors, claim=...)",
+            got="no `audit`" if audit is None else f"audit = {type(audit).__name__}",
+        )
+    return Spec(path, audit, code)
+
+
+def load_study(path: Path) -> MembershipStudy:
+    """Run the file and take its `membership`; a file of saved signals, ``.npz``, is a study of these.
+
+    Raises:
+        UsageError: no such file, it raises, or it defines no `membership`.
+    """
+    if path.suffix.lower() == ".npz":
+        return MembershipStudy(path)
+    module, _ = _executed(path, "membership")
+    study = getattr(module, "membership", None)
+    if not isinstance(study, MembershipStudy):
+        raise UsageError(
+            f"the spec file {path} defines no membership study",
+            allowed="membership = dpa.MembershipStudy(shadows)",
+            got="no `membership`" if study is None else f"membership = {type(study).__name__}",
+        )
+    return study
+
+
+def _executed(path: Path, wanted: str) -> tuple[ModuleType, str]:
+    """The module that the file makes, and the digest of its source."""
     if not path.is_file():
-        raise UsageError("no such spec file", allowed="a Python file that defines `audit`", got=str(path))
+        raise UsageError("no such spec file", allowed=f"a Python file that defines `{wanted}`", got=str(path))
     source = path.read_bytes()
     name = f"dpaudit_spec_{path.stem}"
     found = importlib.util.spec_from_file_location(name, path)
@@ -55,11 +89,4 @@ def load_spec(path: Path) -> Spec:
         raise UsageError(
             f"the spec file {path} raised", got=f"{type(error).__name__}: {error}", remedy="--debug for the traceback"
         ) from error
-    audit = getattr(module, "audit", None)
-    if not isinstance(audit, Audit):
-        raise UsageError(
-            f"the spec file {path} defines no audit",
-            allowed="audit = dpa.Audit(train, neighbors, claim=...)",
-            got="no `audit`" if audit is None else f"audit = {type(audit).__name__}",
-        )
-    return Spec(path, audit, blake2b(source, digest_size=16).hexdigest())
+    return module, blake2b(source, digest_size=16).hexdigest()

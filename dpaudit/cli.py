@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        from dpaudit._zoo_command import app
+        from dpaudit.commands import app
 
         code = app(words, prog_name="dpaudit", standalone_mode=False)
     except KeyboardInterrupt:

@@ -27,7 +27,7 @@ def test_python_blocks_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:
 def test_options_of_the_commands_exist(command: str) -> None:
     from typer.testing import CliRunner
 
-    from dpaudit._zoo_command import app  # all of them, as the command line takes them
+    from dpaudit.commands import app
 
     words = shlex.split(command)
     text = CliRunner().invoke(app, [words[1], "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output

@@ -103,10 +103,13 @@ def _elsewhere(job: Job, todo: NDArray[np.intp], workers: int, executor: Executo
             "those kept in a store stand: try: again with the same store, or with workers=0 to see why"
         ) from error
     finally:
-        left = [future for future in futures if not future.cancel() and not future.done()]
-        if executor is None:
+        if executor is None:  # what is killed is not cancelled as well: loky would stumble over it
+            left = any(not future.done() for future in futures)
             how: dict[str, Any] = {"kill_workers": True} if left else {}
             pool.shutdown(wait=True, **how)
+        else:
+            for future in futures:
+                future.cancel()
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from dpaudit.errors import UsageError
 from dpaudit.report import plots
+from dpaudit.report.files import write_files
 from dpaudit.report.json import dumps
 from dpaudit.report.report import Report
 
@@ -43,26 +43,4 @@ def save(report: Report, folder: str | os.PathLike[str]) -> list[Path]:
     Raises:
         UsageError: the folder cannot be made, or a file in it cannot be written.
     """
-    written = []
-    try:
-        for name, write in writers.items():
-            path = Path(folder) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".partial-{path.name}")
-            try:
-                write(report, partial)
-                if partial.exists():
-                    partial.replace(path)
-                    written.append(path)
-                else:
-                    path.unlink(missing_ok=True)
-            finally:
-                partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(
-            "the report cannot be saved",
-            allowed="a folder that can be written",
-            got=f"{folder}: {error.strerror or error}",
-            remedy="another folder (--out)",
-        ) from None
-    return written
+    return write_files(report, folder, writers)

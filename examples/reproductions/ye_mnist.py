@@ -130,7 +130,7 @@ if __name__ == "__main__":
         x, y = dpa.datasets.digits()
         x, (pool, more) = x.reshape(-1, 1, 8, 8), (1200, 597)
         x = np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2)))  # two 3 x 3 kernels and poolings need 10 pixels
-        asked.models, asked.size, asked.passes, asked.distilled_from, asked.distilled = 8, 300, 20, 1, 3
+        asked.models, asked.size, asked.passes, asked.distilled_from, asked.distilled = 8, 200, 15, 1, 3
     else:
         x, y = dpa.datasets.mnist()
         x, (pool, more) = x[:, None], (10_000, 5_000)

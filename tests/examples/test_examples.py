@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dpaudit import Verdict
-from dpaudit._spec import load_spec
+from dpaudit._spec import load_spec, load_study
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SPECS = {  # name: (verdict, trials; None for the example's own)
@@ -23,14 +23,19 @@ SPECS = {  # name: (verdict, trials; None for the example's own)
     "opacus_layernorm": (Verdict.NOT_REFUTED, 60),
     "opacus_non_finite": (Verdict.REFUTED, None),
     "opacus_huge_record": (Verdict.NOT_REFUTED, 60),
+    "opacus_broken_memory_manager": (Verdict.REFUTED, None),
+    "opacus_broken_memory_manager_mended": (Verdict.NOT_REFUTED, 60),
     "opacus_closure": (Verdict.NOT_REFUTED, 60),
     "opacus_fixed_order": (Verdict.REFUTED, None),
+    "opacus_known_seed": (Verdict.REFUTED, None),
+    "opacus_known_seed_secret": (Verdict.NOT_REFUTED, 60),
     "opacus_poisson_order": (Verdict.NOT_REFUTED, 60),
     "white_box_opacus": (Verdict.REFUTED, None),
     "own_loop": (Verdict.NOT_REFUTED, 100),
     "numbers_only": (Verdict.NOT_REFUTED, None),
     "ensemble_digits": (Verdict.NOT_REFUTED, 300),
 }
+STUDIES = {"membership_digits": 0.6}  # name: the least AUC of its strongest attack
 SCRIPTS = {"headline", "reliability", "validity_table"}
 
 
@@ -44,9 +49,16 @@ def test_spec(name: str) -> None:
     assert report.trials.failed == report.trials.lost == 0
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_study(name: str) -> None:
+    report = replace(load_study(EXAMPLES / f"{name}.py"), workers=0).run()
+    assert report.strongest.auc > STUDIES[name], str(report)
+    assert report.skipped == ()
+
+
 def test_every_example_is_here_and_short() -> None:
     found = {path.stem: path for path in EXAMPLES.glob("*.py")}
-    assert found.keys() == SPECS.keys() | SCRIPTS
+    assert found.keys() == SPECS.keys() | STUDIES.keys() | SCRIPTS
     too_long = [name for name, path in found.items() if len(path.read_text().splitlines()) >= 80]
     assert not too_long
 

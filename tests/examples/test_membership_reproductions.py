@@ -55,3 +55,26 @@ def test_a_row_for_every_mitigation(run):
     assert len(rows) == 11
     assert rows["none"]["test accuracy"] == rows["temperature 5"]["test accuracy"]
     assert rows["DP-SGD eps 8"]["train accuracy"] < rows["none"]["train accuracy"]
+
+
+def test_the_order_of_attacks_at_low_false_positive_rates(run):
+    rows = {row["attack"]: row for row in json.loads(run("lira_fashion", "--json"))["rows"]}
+    assert rows["LiRA online"]["AUC"] > rows["LiRA offline"]["AUC"] - 0.01 > rows["loss"]["AUC"]
+    assert rows["LiRA online"]["TPR at 1 %"] > rows["loss"]["TPR at 1 %"]
+
+
+def test_poison_makes_inliers_stand_out(run):
+    none, four = json.loads(run("truth_serum", "--json"))["rows"]
+    assert (none["copies"], four["copies"]) == (0, 4)
+    assert four["AUC"] > none["AUC"] + 0.05  # .93 against .71
+
+
+def test_reference_models_and_distilled_ones(run, tmp_path):
+    made = json.loads(run("ye_mnist", "--json", "--store", str(tmp_path)))
+    assert [row["attack"] for row in made["rows"]] == ["loss", "S", "P", "R", "D"]
+    assert all(0.4 < row["AUC"] < 0.8 for row in made["rows"])
+    assert (tmp_path / "reference" / "shadows.json").exists()
+
+
+def test_the_readme_is_what_the_results_say(run):
+    assert run("table").strip() == (FOLDER / "README.md").read_text().strip()
