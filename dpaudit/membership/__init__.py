@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from dpaudit.membership.vulnerability import RecordVulnerability, most_vulnerable_models, record_vulnerability
     from dpaudit.membership.white_box import SoftmaxModels, WhiteBox
+    from dpaudit.membership.white_box_combined import WithOutputs
     from dpaudit.membership.white_box_layers import Known, LayerWhiteBox
 
 _HOME = {
@@ -92,6 +93,7 @@ _HOME = {
     "TopK": "mitigations",
     "Uniform": "synthesis",
     "WhiteBox": "white_box",
+    "WithOutputs": "white_box_combined",
     "agreement_between": "agreement",
     "calibrate": "decisions",
     "disjoint_masks": "masks",
@@ -156,6 +158,7 @@ __all__ = [
     "TopK",
     "Uniform",
     "WhiteBox",
+    "WithOutputs",
     "agreement_between",
     "calibrate",
     "disjoint_masks",

@@ -4,13 +4,12 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
+from dpaudit.trials.live import LiveLine
 from dpaudit.trials.progress import time_left
 
 __all__ = ["ShadowProgress"]
-
-_PLAIN_SECONDS = 10.0
 
 
 class ShadowProgress:
@@ -32,11 +31,9 @@ class ShadowProgress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._what, self._clock = what, clock
-        self._stream = sys.stderr if stream is None else stream
-        self._start = self._last = clock()
+        self._start = clock()
         self._before: int | None = None  # those in the store already say nothing about the speed
-        self._live: Any = None
-        self._task: Any = None
+        self._line = LiveLine(sys.stderr if stream is None else stream, self._start, what)
 
     def __call__(self, done: int, total: int) -> None:
         """Shows that `done` of `total` are made."""
@@ -45,32 +42,13 @@ class ShadowProgress:
             self._before, self._start = (done, now) if done < total else (0, self._start)
         rest = time_left(done - self._before, total - done, now - self._start)
         line = ", ".join(part for part in (f"{done} of {total} {self._what}", rest) if part)
-        if self._live is not None:
-            self._live.update(self._task, description=line, completed=done, total=total)
-        elif now - self._last >= _PLAIN_SECONDS:
-            self._last = now
-            print(line, file=self._stream, flush=True)
+        self._line.show(line, done=done, total=total, now=now)
 
     def __enter__(self) -> Self:
-        if self._stream.isatty():
-            from rich import progress
-            from rich.console import Console
-
-            self._live = progress.Progress(
-                progress.TextColumn("{task.description}", markup=False),
-                progress.BarColumn(bar_width=20),
-                console=Console(file=self._stream),
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
-            self._task = self._live.add_task(self._what, total=None)
+        self._line.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._line.__exit__(kind, error, trace)

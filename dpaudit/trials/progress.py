@@ -4,11 +4,11 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
+
+from dpaudit.trials.live import LiveLine
 
 __all__ = ["Progress", "time_left"]
-
-_PLAIN_SECONDS = 10.0
 
 
 class Progress:
@@ -20,12 +20,9 @@ class Progress:
     """
 
     def __init__(self, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream = sys.stderr if stream is None else stream
-        self._clock = clock
-        self._start = self._last = clock()
+        self._clock, self._start = clock, clock()
         self._before: int | None = None  # trials that were there already: a resumed audit's speed is that of the rest
-        self._live: Any = None
-        self._task: Any = None
+        self._line = LiveLine(sys.stderr if stream is None else stream, self._start, "starting")
 
     def update(self, *, done: int, total: int, failed: int = 0, lost: int = 0, evidence: str = "") -> None:
         """Show the state of the audit.
@@ -41,36 +38,17 @@ class Progress:
         if self._before is None:
             self._before, self._start = done, now
         rest = time_left(done - self._before, total - done, now - self._start)
-        if self._live is not None:
-            text = _line(done, total, failed, lost, evidence, rest)
-            self._live.update(self._task, description=text, completed=done, total=total)
-        elif now - self._last >= _PLAIN_SECONDS:
-            self._last = now
-            print(_line(done, total, failed, lost, evidence, rest), file=self._stream, flush=True)
+        text = _line(done, total, failed, lost, evidence, rest)
+        self._line.show(text, done=done, total=total, now=now)
 
     def __enter__(self) -> Self:
-        if self._stream.isatty():
-            from rich import progress
-            from rich.console import Console
-
-            self._live = progress.Progress(
-                progress.TextColumn("{task.description}", markup=False),
-                progress.BarColumn(bar_width=20),
-                console=Console(file=self._stream),
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
-            self._task = self._live.add_task("starting", total=None)
+        self._line.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._line.__exit__(kind, error, trace)
 
 
 def time_left(done: int, to_do: int, seconds: float) -> str:

@@ -26,6 +26,7 @@ from dpaudit.errors import UsageError
 from dpaudit.membership.decisions import Decisions, calibrate
 from dpaudit.membership.shadows import Shadows, fixed_size_masks
 from dpaudit.membership.white_box import SoftmaxModels, WhiteBox
+from dpaudit.membership.white_box_combined import WithOutputs
 from dpaudit.membership.white_box_layers import Known, LayerWhiteBox
 
 WANTED, LARGE = 0.75, 15_000
@@ -61,9 +62,10 @@ def against(scores, loss, members):
     ]
 
 
-def row(what, said, scores, chosen, more):
-    """Our figures for some targets, beside what was wanted or published."""
+def row(what, said, scores, chosen, more, both=None):
+    """Our figures for some targets, beside what was wanted or published; `both`: scores with the outputs beside."""
     each = np.array(against(scores, said.loss, said.members))
+    beside = None if both is None else np.array(against(both, said.loss, said.members))
     right = said.outputs.argmax(axis=2) == said.labels
     made = {
         "what": what,
@@ -74,6 +76,8 @@ def row(what, said, scores, chosen, more):
         "AUC": float(each[:, 0].mean()),
         "AUC of the loss": float(each[:, 1].mean()),
         "targets with less AUC than the loss": int((each[:, 0] < each[:, 1]).sum()),
+        "AUC with the outputs": None if beside is None else float(beside[:, 0].mean()),
+        "targets with less AUC, with the outputs": None if beside is None else int((beside[:, 0] < each[:, 1]).sum()),
         "precision at the top 10 %": float(each[:, 2].mean()),
         "least of a target": float(each[:, 2].min()),
         "precision at the top 1 %": float(each[:, 3].mean()),
@@ -115,7 +119,9 @@ def linear(name, data, n, training, counts, sizes, asked):
     fitted = WhiteBox().fit(trained(near, counts[1], 1)[0])
     mine, known = trained(far, counts[2], 2)
     chosen = calibrated(fitted.score(mine, x[far], y[far]), known.members)
-    return row(f"{name}, softmax, n = {n}", said, fitted.score(box, x[own], y[own]), chosen, {"published": None})
+    both = WithOutputs(fitted).fit(mine, x[far], y[far], known.members).score(box, x[own], y[own])
+    scores = fitted.score(box, x[own], y[own])
+    return row(f"{name}, softmax, n = {n}", said, scores, chosen, {"published": None}, both)
 
 
 def deep(name, net, data, n, training, targets, asked):

@@ -46,6 +46,6 @@ def test_a_terminal_gets_a_live_line_that_goes_away():
     stream = Terminal()
     with ShadowProgress(stream=stream) as progress:
         progress(3, 6)
-        progress._live.refresh()
+        progress._line._live.refresh()
     assert "3 of 6 shadow models" in stream.getvalue()
     progress(4, 6)  # after the end it is silent until ten seconds have passed, and does not fail
