@@ -45,8 +45,7 @@ def every_look(claim, confidence, values, coins, lost=None):
 
 
 COUNTING = ClopperPearson(Fixed(0.75)), ClopperPearson(HoldOut()), ClopperPearson(), RightGuesses(0.75)
-METHODS = Betting(), *COUNTING, OneRun(), OneRunFDP()
-RULES = {method.describe(): refutations_of(method) for method in METHODS}
+RULES = {method.describe(): refutations_of(method) for method in (Betting(), *COUNTING, OneRun(), OneRunFDP())}
 RULES |= {"*best threshold, unpaid*": best_threshold, "*Katz ratio interval there*": katz, "*every look*": every_look}
 PUBLISHED = "best threshold 5-16 %, growing with n; ratio interval 78-95 %; a GDP fit with a sign bug 96-100 %"
 

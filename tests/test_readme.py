@@ -13,7 +13,7 @@ COMMANDS = [line.strip().split("#")[0] for line in README.splitlines() if line.s
 
 def test_python_blocks_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)

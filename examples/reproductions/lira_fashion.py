@@ -96,7 +96,7 @@ if __name__ == "__main__":
     ask.add_argument("--targets", type=int, default=16)
     asked = ask.parse_args()
     torch.set_num_threads(1)
-    start = time.perf_counter()
+    start, rate = time.perf_counter(), 0.1 if asked.quick else RATE
     if asked.quick:
         (x, y), (size, more), hidden = dpa.datasets.digits(), (300, 200), 32
         x, asked.shadows, asked.targets = x.reshape(-1, 8, 8), 16, 6
@@ -111,7 +111,7 @@ if __name__ == "__main__":
     )  # half of the shadow models and half of the targets have a record
     masks = np.concatenate([half_masks(n, len(x), asked.seed + i, population) for i, n in halves])
     steps = PASSES * -(-size // 2 // BATCH)
-    training = Training(Shuffle(BATCH), steps=steps, learning_rate=RATE, clip=None, optimizer=SGD(0.9))
+    training = Training(Shuffle(BATCH), steps=steps, learning_rate=rate, clip=None, optimizer=SGD(0.9))
     shadows = Shadows(
         network(x[0].size, hidden, int(y.max()) + 1), training, x, y, masks, asked.seed, population=population
     )
@@ -128,7 +128,7 @@ if __name__ == "__main__":
         "data": "digits" if asked.quick else "Fashion-MNIST",
         "records": size,
         "shadow models, targets": (asked.shadows, asked.targets),
-        "batch, step size, momentum, passes": (BATCH, RATE, 0.9, PASSES),
+        "batch, step size, momentum, passes": (BATCH, rate, 0.9, PASSES),
         "train accuracy": float(right[signals.members].mean()),
         "test accuracy": float(right[:, population].mean()),
         "members, non-members of the targets": (found.roc("loss").members, found.roc("loss").nonmembers),

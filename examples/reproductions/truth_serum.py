@@ -40,7 +40,8 @@ def judged(x, y, targets, copies, shape, asked):
     drawn = np.concatenate([half_masks(n, len(x), asked.seed + i) for i, n in halves])
     masks = np.concatenate([drawn, np.ones((models, copies * len(targets)), dtype=bool)], axis=1)
     steps = PASSES * -(-(len(x) // 2 + copies * len(targets)) // BATCH)
-    training = Training(Shuffle(BATCH), steps=steps, learning_rate=RATE, clip=None, optimizer=SGD(0.9))
+    rate = 0.1 if asked.quick else RATE
+    training = Training(Shuffle(BATCH), steps=steps, learning_rate=rate, clip=None, optimizer=SGD(0.9))
     trained = Shadows(network(x[0].size, shape, int(y.max()) + 1), training, all_x, all_y, masks, asked.seed)
     parameters = trained.train(Path(asked.store) / f"copies-{copies}" if asked.store else None)
     signals = trained.signals(parameters, x[targets], y[targets], drawn[:, targets], outputs=True)
@@ -91,7 +92,7 @@ if __name__ == "__main__":
         "records": size,
         "targets": count,
         "shadow models, target models": (asked.shadows, asked.models),
-        "batch, step size, momentum, passes": (BATCH, RATE, 0.9, PASSES),
+        "batch, step size, momentum, passes": (BATCH, 0.1 if asked.quick else RATE, 0.9, PASSES),
         "seed": asked.seed,
         "seconds": round(time.perf_counter() - start, 1),
     }
