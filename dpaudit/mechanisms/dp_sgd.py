@@ -12,11 +12,11 @@ from dpaudit.adjacency import Adjacency
 from dpaudit.claim import Claim
 from dpaudit.digest import digest_of
 from dpaudit.ensemble import SGD, Adam, GradientCanary, Poisson, Pool, Shuffle, Stack, Steps, Training
+from dpaudit.ensemble.models import Models
 from dpaudit.ensemble.sampling import Sampling
 from dpaudit.errors import UsageError
 from dpaudit.mechanisms._directions import unit_rows
 from dpaudit.mechanisms._kernels import Kernel, fits_fused, train_fused, train_torch
-from dpaudit.mechanisms._models import Models
 from dpaudit.mechanisms._records import Kept, read_pool
 from dpaudit.neighbors import Neighbors
 from dpaudit.release import Release

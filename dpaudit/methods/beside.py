@@ -1,9 +1,10 @@
 """The statements that go with the test of a claim."""
 
+from collections.abc import Callable
+
 from dpaudit.claim import Claim
 from dpaudit.evidence import FamilyBound, LowerBound
 from dpaudit.methods.betting import Betting
-from dpaudit.methods.clopper_pearson import ClopperPearson
 from dpaudit.methods.protocol import Method
 from dpaudit.scores import Scores
 
@@ -22,4 +23,5 @@ def bound_beside(method: Method, claim: Claim, scores: Scores, *, confidence: fl
 
 def family_bound(method: Method, claim: Claim, scores: Scores, *, confidence: float) -> FamilyBound | None:
     """The strongest statement on the claim's own parameter; None if the method or the claim has none."""
-    return method.family_bound(scores, claim, confidence) if isinstance(method, (Betting, ClopperPearson)) else None
+    bound: Callable[[Scores, Claim, float], FamilyBound | None] | None = getattr(method, "family_bound", None)
+    return None if bound is None else bound(scores, claim, confidence)

@@ -8,6 +8,7 @@ from boundary import ALPHA, AUDITS, DRESSINGS, MECHANISMS, Noise, assert_broken,
 
 from dpaudit.claim import Claim
 from dpaudit.methods import RightGuesses
+from dpaudit.methods.beside import family_bound
 from dpaudit.scores import Scores
 from dpaudit.testing import unlucky_losses
 
@@ -45,6 +46,18 @@ def test_the_bound_at_the_true_epsilon() -> None:
         for row, mask in zip(values, coins, strict=True)
     )
     assert_valid(above, more(800))
+
+
+def test_the_family_bound_at_the_true_mu() -> None:
+    mechanism = MECHANISMS["gaussian"]
+    values, coins = play(mechanism, 200, more(200), seed=47)
+    above = 0
+    for row, mask in zip(values, coins, strict=True):
+        bound = family_bound(
+            RightGuesses(THRESHOLD), mechanism.claim(), Scores(scores=row, included_mask=mask), confidence=1 - ALPHA
+        )
+        above += bound is not None and bound.refuted is not None and bound.refuted > 1.0
+    assert_valid(above, more(200))
 
 
 def test_lost_trials_hurt_only_the_accusation() -> None:
