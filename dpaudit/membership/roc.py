@@ -10,13 +10,11 @@ from scipy.special import expit, logit, ndtri
 
 from dpaudit.errors import UsageError, require_confidence, require_probability
 from dpaudit.intervals import lower_limit, upper_limit
-from dpaudit.membership.bootstrap import resampled_aucs
+from dpaudit.membership.bootstrap import MODELS_FOR_BOOTSTRAP, resampled_aucs
 
 __all__ = ["AucInterval", "OperatingPoint", "Roc"]
 
 FloatArray = NDArray[np.float64]
-
-_MODELS_FOR_BOOTSTRAP = 10
 
 
 class AucInterval(NamedTuple):
@@ -198,7 +196,7 @@ class Roc:
         if method == "bootstrap" and models < 2:
             raise UsageError("a bootstrap over target models", allowed="scores (T, R) of T >= 2 models", got=models)
         if self.by_model is not None and (
-            method == "bootstrap" or (method == "auto" and models >= _MODELS_FOR_BOOTSTRAP)
+            method == "bootstrap" or (method == "auto" and models >= MODELS_FOR_BOOTSTRAP)
         ):
             drawn = resampled_aucs(*self.by_model, seed=seed)
             low, high = np.quantile(drawn, [each, 1.0 - each])

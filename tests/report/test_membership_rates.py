@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from dpaudit.membership.bootstrap import resampled_tprs
 from dpaudit.membership.roc import Roc
-from dpaudit.report.membership.rates import rates, resampled_tprs
+from dpaudit.report.membership.rates import rates
 
 FPRS = (0.5, 0.1, 0.02, 0.001)
 
