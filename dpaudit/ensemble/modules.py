@@ -22,7 +22,7 @@ from dpaudit.errors import UsageError
 
 SUPPORTED = (
     "nn.Sequential of Linear, Conv2d (groups=1, zero padding), ReLU, Tanh, GELU, MaxPool2d, AvgPool2d, LayerNorm, "
-    "GroupNorm, Embedding (first), Flatten, Identity"
+    "GroupNorm, Embedding (first), Flatten, Identity, and modules with a method ensemble_layer(name) -> Layer"
 )
 _REFUSED: dict[type[nn.Module], str] = {
     nn.modules.batchnorm._BatchNorm: "it mixes the records of a batch: no record has a gradient of its own to clip",
@@ -42,9 +42,15 @@ def flat(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
 def read(name: str, part: nn.Module, before: list[Layer]) -> Layer | None:
     """The layer for `part`, or None if it does nothing.
 
+    A module of the user's own brings its layer: a method ``ensemble_layer(name) -> dpaudit.ensemble.layers.Layer``.
+
     Raises:
         UsageError: not supported; says why and what is.
     """
+    own = getattr(part, "ensemble_layer", None)
+    if own is not None:
+        layer: Layer = own(name)
+        return layer
     match part:
         case nn.Linear() if type(part) is nn.Linear:
             return Linear(name, part.in_features, part.out_features, part.bias is not None)

@@ -46,10 +46,12 @@ def test_the_small_form(monkeypatch, capsys, tmp_path):
     rows = {row["run"]: row for row in made["rows"]}
     assert rows["published counts"]["eps bound"] == pytest.approx(2.7949995, abs=1e-7)
     assert rows["as published: preflight"]["found"].startswith("clipping: the summed gradient of 359 records is")
-    assert rows["corrected: preflight"]["found"] == "nothing"
-    assert rows["as published: audit"]["verdict"] == "REFUTED"
-    assert rows["corrected: audit"]["wealth (20 refutes)"] < 1e6
-    assert rows["corrected: audit"]["trials"] <= rows["as published: audit"]["trials"]
+    for form in ("", ", ensemble"):
+        assert "clipping" in rows[f"as published{form}: preflight"]["found"]
+        assert rows[f"corrected{form}: preflight"]["found"] == "nothing"
+        assert rows[f"as published{form}: audit"]["verdict"] == "REFUTED"
+        assert rows[f"corrected{form}: audit"]["wealth (20 refutes)"] < 1e6
+        assert rows[f"corrected{form}: audit"]["trials"] <= rows[f"as published{form}: audit"]["trials"]
     assert rows["as published: counts"]["trials"] == 24
     assert rows["as published: counts"]["TPR"] > rows["as published: counts"]["FPR"]
     assert rows["as published: counts"]["eps bound"] is not None
@@ -67,6 +69,18 @@ def test_what_preflight_watches_is_the_training(flawed, images, corrected):
     plain, watched = form(images, 5).value, form.watched(images, 5).value
     for one, other in zip(plain.parameters(), watched.parameters(), strict=True):
         assert torch.allclose(one, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+@pytest.mark.parametrize("bound", [1e-4, 1.0])  # records are shortened in every layer; in none but the first
+def test_the_ensemble_makes_the_same_steps(module, flawed, images, corrected, bound):
+    """All but without noise, whose streams differ; the last batch is a short one."""
+    form = replace(flawed, corrected=corrected, batch=32, epochs=3, gradient_bound=bound, rho=1e30)
+    ensemble = importlib.import_module("_backprop_ensemble").on_the_ensemble(form, len(images[0]))
+    plain, here, start = form(images, 5).value, ensemble.run(images, 5).value, form.network()
+    for one, other, before in zip(plain.parameters(), here.parameters(), start.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=2e-6)
+        assert float((one - before).detach().abs().max()) > 0.01
 
 
 @pytest.mark.parametrize("side", [8, 28])

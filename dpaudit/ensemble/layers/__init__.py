@@ -7,7 +7,7 @@ from dpaudit.ensemble.layers.flatten import Flatten
 from dpaudit.ensemble.layers.linear import Linear
 from dpaudit.ensemble.layers.normalization import Norm
 from dpaudit.ensemble.layers.pooling import AvgPool2d, MaxPool2d
-from dpaudit.ensemble.layers.protocol import Layer, Shape
+from dpaudit.ensemble.layers.protocol import Layer, Plain, Shape
 
 __all__ = [
     "GELU",
@@ -19,6 +19,7 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "Norm",
+    "Plain",
     "ReLU",
     "Shape",
     "Tanh",

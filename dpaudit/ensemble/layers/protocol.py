@@ -57,7 +57,9 @@ class Layer(Protocol):
 
 
 class Plain:
-    """Common part of the layers without parameters."""
+    """Common part of the layers without parameters, the user's own among them: these add `name`, `outputs`, `forward`
+    and `backward`.
+    """
 
     shapes: tuple[Shape, ...] = ()
 
