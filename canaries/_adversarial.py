@@ -45,7 +45,7 @@ def adversarial(
     and what survives a clipped sum.
 
     Args:
-        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        data: of any kind that `canaries` lists, such as an (x, y) pair of arrays; handed on in the same kind.
         model: the surrogate, a torch module; the public start itself serves best. Read in evaluation mode, not changed.
         label: its label (or target); None is the label with which that maximum is largest.
         steps: of Adam, from a random record; 0 for that record.
@@ -98,11 +98,11 @@ def _gradients_of(model: Any, loss: Callable[[Any, Any], Any] | None) -> "PerSam
     return PerSample(copy.deepcopy(model).eval(), loss)
 
 
-def _labels(records: Records) -> list[int | None]:
+def _labels(records: Records) -> list[Any]:
     if not records.labelled or int(np.prod(records.y.shape[1:])) != 1:
         return [None]  # `label_for` says what is missing
     found, counts = np.unique(records.y, return_counts=True)
-    return [int(one) for one in found[np.argsort(counts, kind="stable")][:_LABELS]]
+    return [records.label_of(one) for one in found[np.argsort(counts, kind="stable")][:_LABELS]]
 
 
 def _ascend(

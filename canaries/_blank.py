@@ -22,7 +22,7 @@ def blank(
     """A record of zeros.
 
     Args:
-        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        data: of any kind that `canaries` lists, such as an (x, y) pair of arrays; handed on in the same kind.
         label: its label (or target); None is the least frequent label.
         adjacency: ADD_OR_REMOVE_ONE appends the canary, REPLACE_ONE exchanges a record for it.
         replaced: REPLACE_ONE only: which record goes; None is the last.

@@ -35,7 +35,7 @@ def clipbkd(
     eigenvalue solver breaks ties.
 
     Args:
-        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        data: of any kind that `canaries` lists, such as an (x, y) pair of arrays; handed on in the same kind.
         label: its label (or target); None is the class least likely there under a logistic regression on the data.
         scale: norm of the canary in units of the mean norm of a record.
         adjacency: ADD_OR_REMOVE_ONE appends the canary, REPLACE_ONE exchanges a record for it.
@@ -105,7 +105,7 @@ def _flattest(basis: Floats, mean: Floats) -> Floats:
     return level
 
 
-def _least_likely(records: Records, rows: Floats, x: Floats) -> int | None:
+def _least_likely(records: Records, rows: Floats, x: Floats) -> Any:
     """The least likely class of `x` (d,) under a logistic regression; None (the rarest) if there are no two classes."""
     labels = records.y.ravel()
     if not records.labelled or labels.size != len(records) or np.unique(labels).size < 2:
@@ -118,4 +118,4 @@ def _least_likely(records: Records, rows: Floats, x: Floats) -> int | None:
     unit_of_length = float(np.linalg.norm(rows, axis=1).mean())  # for the solver's sake
     model = LogisticRegression(max_iter=1000, C=float(unit_of_length**2)).fit(rows[some] / unit_of_length, labels[some])
     odds = model.predict_log_proba(x[None] / unit_of_length)[0]
-    return int(model.classes_[int(np.argmin(odds))])
+    return records.label_of(model.classes_[int(np.argmin(odds))])

@@ -1,15 +1,23 @@
 """Reading data of any supported kind as numpy, and writing one more record back in that same kind."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dpaudit.errors import UsageError
+from dpaudit.tables import is_loader
+
+if TYPE_CHECKING:
+    from canaries._tables import TableView
 
 Array = NDArray[Any]
-_KINDS = "an (x, y) pair of numpy arrays or torch tensors, or a torch Dataset of (x, y) items"
+_KINDS = (
+    "an (x, y) pair of numpy arrays or torch tensors, a torch Dataset of (x, y) or dict items, a DataLoader or a "
+    "function that makes one, a dict of arrays, a list of dicts, a pandas DataFrame, a Hugging Face Dataset"
+)
 
 
 @dataclass(frozen=True)
@@ -19,12 +27,14 @@ class Records:
     Attributes:
         x: (n, ...) numeric array, one record a row, any record shape.
         y: (n,) or (n, k) numeric array: integers are labels, floats are targets.
-        data: the data set as the user gave it; never modified.
+        data: the data set as the training function gets it; never modified.
+        table: how its columns became x and y; None for data that is no table.
     """
 
     x: Array
     y: Array
     data: Any
+    table: "TableView | None" = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -33,6 +43,19 @@ class Records:
     def labelled(self) -> bool:
         """Whether y holds class labels (integers) rather than targets (floats)."""
         return self.y.dtype.kind in "iub"
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """What the labels in `y` stand for, by position; empty where they are numbers of their own."""
+        return () if self.table is None else self.table.target.values
+
+    def label_of(self, y: Any) -> Any:
+        """A label of `y` as the data has it."""
+        return self.names[int(y)] if self.names else int(y)
+
+    def fitted(self, x: Array) -> Array:
+        """`x`, a record in the dtype of the data, as the data can hold it: columns of names hold names they know."""
+        return x if self.table is None else self.table.fitted(x)
 
     def position(self, index: int, what: str) -> int:
         """`index` as a position in [0, n); negative ones count from the end.
@@ -45,16 +68,36 @@ class Records:
         return int(index) % len(self)
 
 
-def read_records(data: Any) -> Records:
+def read_records(data: Any, label: Any = None) -> Records:
     """The records of `data` as numpy arrays.
+
+    Args:
+        data: of any kind; a `Table` says itself which column is the label.
+        label: the label column of a table; None looks for one.
 
     Raises:
         UsageError: another kind of data, no records, lengths that differ, or values that are not numbers.
     """
-    if isinstance(data, tuple) and len(data) == 2 and all(_is_array(part) for part in data):
-        x, y = (_to_numpy(part) for part in data)
+    from canaries._tables import Table, read_table, store_of
+
+    if isinstance(data, Table):
+        return read_records(data.data, data.label)
+    if is_loader(data):
+        from canaries._loaders import checked
+
+        return replace(read_records(checked(data).dataset, label), data=data)
+    if callable(data) and not hasattr(data, "__len__"):
+        from canaries._loaders import factory_of
+
+        return read_records(factory_of(data), label)
+    store = None if isinstance(data, tuple) else store_of(data)
+    table = None
+    if store is not None:
+        x, y, table = read_table(store, label)
+    elif isinstance(data, tuple) and len(data) == 2 and all(_is_array(part) for part in data):
+        x, y = (to_numpy(part) for part in data)
     elif _is_tensor_data_set(data):
-        x, y = (_to_numpy(part) for part in data.tensors)
+        x, y = (to_numpy(part) for part in data.tensors)
     elif _is_data_set(data):
         x, y = _stack_items(data)
     else:
@@ -66,7 +109,7 @@ def read_records(data: Any) -> Records:
     for name, part in {"x": x, "y": y}.items():
         if part.dtype.kind not in "iubf":
             raise UsageError(f"{name} does not hold real numbers", allowed="integers or floats", got=str(part.dtype))
-    return Records(x, y, data)
+    return Records(x, y, data, table)
 
 
 def with_record(records: Records, x: Array, y: Array, replaced: int | None) -> tuple[Any, tuple[Any, Any]]:
@@ -75,19 +118,33 @@ def with_record(records: Records, x: Array, y: Array, replaced: int | None) -> t
     `x` and `y` already have the dtype of the data's numpy view; kind, dtype and device come out as they went in.
     """
     data = records.data
+    if is_loader(data):
+        made, record = with_record(replace(records, data=data.dataset), x, y, replaced)
+        return reading(data, made), record
+    if records.table is not None:
+        return records.table.with_record(x, y, replaced)
     if isinstance(data, tuple):
-        parts = [_edit(part, value, replaced) for part, value in zip(data, (x, y), strict=True)]
+        parts = [edit(part, value, replaced) for part, value in zip(data, (x, y), strict=True)]
         at = -1 if replaced is None else replaced
         made = type(data)._make(parts) if hasattr(data, "_make") else tuple(parts)
         return made, (parts[0][at], parts[1][at])
     if _is_tensor_data_set(data):
-        made = type(data)(*(_edit(part, value, replaced) for part, value in zip(data.tensors, (x, y), strict=True)))
+        made = type(data)(*(edit(part, value, replaced) for part, value in zip(data.tensors, (x, y), strict=True)))
         return made, made[-1 if replaced is None else replaced]
     from canaries._edited import Edited
 
     first = data[0]
-    record = (_as_kind(x, first[0]), _as_kind(y, first[1]))
+    record = (as_kind(x, first[0]), as_kind(y, first[1]))
     return Edited(data, record, len(records) if replaced is None else replaced), record
+
+
+def reading(loader: Any, dataset: Any) -> Any:
+    """The same loader, or function that makes it, over `dataset`."""
+    from canaries._loaders import LoaderFactory, rebuilt
+
+    if isinstance(loader, LoaderFactory):
+        return replace(loader, dataset=dataset)
+    return rebuilt(loader, dataset)
 
 
 def cast(values: ArrayLike, dtype: np.dtype[Any], what: str) -> Array:
@@ -125,7 +182,7 @@ def _is_array(thing: Any) -> bool:
 
 
 def _is_data_set(data: Any) -> bool:
-    plain = isinstance(data, (tuple, list, dict, str, bytes)) or _is_array(data)
+    plain = isinstance(data, (tuple, list, Mapping, str, bytes)) or _is_array(data)
     return not plain and hasattr(data, "__getitem__") and hasattr(data, "__len__")
 
 
@@ -133,7 +190,8 @@ def _is_tensor_data_set(data: Any) -> bool:
     return type(data).__name__ == "TensorDataset" and len(getattr(data, "tensors", ())) == 2
 
 
-def _to_numpy(thing: Any) -> Array:
+def to_numpy(thing: Any) -> Array:
+    """An array or tensor, or a number, as a numpy array."""
     if not _is_tensor(thing):
         return np.asarray(thing)
     plain = thing.detach().cpu()
@@ -149,7 +207,7 @@ def _stack_items(data: Any) -> tuple[Array, Array]:
     if any(not isinstance(item, (tuple, list)) or len(item) != 2 for item in items):
         raise UsageError("items of this Dataset", allowed="(x, y) pairs", got=_shape_of(items[0]))
     try:
-        x, y = (np.stack([_to_numpy(item[i]) for item in items]) for i in (0, 1))
+        x, y = (np.stack([to_numpy(item[i]) for item in items]) for i in (0, 1))
     except ValueError:
         raise UsageError(
             "records of this Dataset differ in shape", allowed="one shape for all", remedy="pad or crop them first"
@@ -157,7 +215,8 @@ def _stack_items(data: Any) -> tuple[Array, Array]:
     return x, y
 
 
-def _edit(part: Any, value: Array, replaced: int | None) -> Any:
+def edit(part: Any, value: Array, replaced: int | None) -> Any:
+    """An array or tensor with `value` appended, or in place of record `replaced`."""
     if not _is_tensor(part):
         if replaced is None:
             return np.concatenate([part, value[None]])
@@ -166,7 +225,7 @@ def _edit(part: Any, value: Array, replaced: int | None) -> Any:
         return edited
     import torch
 
-    one = _as_kind(value, part)
+    one = as_kind(value, part)
     if replaced is None:
         return torch.cat([part.detach(), one[None]])
     tensor = part.detach().clone()
@@ -174,7 +233,8 @@ def _edit(part: Any, value: Array, replaced: int | None) -> Any:
     return tensor
 
 
-def _as_kind(value: Array, like: Any) -> Any:
+def as_kind(value: Array, like: Any) -> Any:
+    """`value` as a tensor, an array or a number of the dtype that `like` is."""
     if _is_tensor(like):
         import torch
 

@@ -29,7 +29,7 @@ def dead_feature(
     well, two or more together, along a direction orthogonal to c, in which no other record has a component.
 
     Args:
-        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        data: of any kind that `canaries` lists, such as an (x, y) pair of arrays; handed on in the same kind.
         label: its label (or target); None is the least frequent label.
         scale: norm of the canary in units of the median norm of a record. Large values saturate a softmax after a
             step or two and then contribute less; small ones leave most of a clipped gradient to the bias. On digits 1

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from canaries._gradients import checked_norm, dirac_at, gradient_neighbors, quiet_coordinates, weights_in
+from canaries._tables import Table
 from dpaudit.errors import UsageError
 from dpaudit.neighbors import CanarySet, Neighbors
 
@@ -55,4 +56,5 @@ def dirac_set(data: Any, model: Any, m: int, *, norm: float = 1e3, seed: int = 0
     rest = np.setdiff1d(np.arange(weights), quiet)
     order = [*quiet, *np.random.default_rng(seed).permutation(rest).tolist()][:m]
     gradients = np.stack([dirac_at(at, weights, checked_norm(norm)) for at in order])
-    return CanarySet(data, gradients=gradients, name="dirac_set", params={"m": m, "norm": norm, "seed": seed})
+    base = data.data if isinstance(data, Table) else data
+    return CanarySet(base, gradients=gradients, name="dirac_set", params={"m": m, "norm": norm, "seed": seed})

@@ -33,7 +33,9 @@ def duplicate_group(neighbors: Neighbors, *, copies: int) -> Neighbors:
         )
     return replace(
         neighbors,
-        included=with_copies(neighbors.included, canary_of(neighbors), number - 1),
+        included=with_copies(
+            neighbors.included, canary_of(neighbors), number - 1, neighbors.context.get("label_column")
+        ),
         name="duplicate_group",
         params={"copies": number, "of": neighbors.describe()},
         canaries=number,

@@ -27,7 +27,7 @@ def extreme(
     """Record `index` times `scale`, or a record of nothing but NaN or infinity.
 
     Args:
-        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        data: of any kind that `canaries` lists, such as an (x, y) pair of arrays; handed on in the same kind.
         scale: factor on the features; 1e38 and 1e-3 are worth a try.
         nonfinite: "nan" or "inf" in every feature, instead of the scaled record.
         index: the record to start from; negative counts from the end.

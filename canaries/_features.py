@@ -36,6 +36,8 @@ def constant_features(records: Records) -> tuple[NDArray[np.intp], NDArray[np.in
     """Indices into the flattened record: features that are 0 everywhere, and those constant at another value."""
     rows = flat(records)
     constant = np.all(rows == rows[0], axis=0)
+    if records.table is not None:
+        constant &= ~records.table.named  # the only name of a column is no feature that could be another number
     zero = constant & (rows[0] == 0)
     return np.flatnonzero(zero), np.flatnonzero(constant & ~zero & np.isfinite(rows[0]))
 

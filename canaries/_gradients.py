@@ -7,6 +7,7 @@ import numpy as np
 
 from canaries._data import Array, read_records
 from canaries._features import constant_features
+from canaries._tables import Table
 from dpaudit.errors import UsageError
 from dpaudit.neighbors import Neighbors, WithGradient
 
@@ -75,9 +76,10 @@ def gradient_neighbors(
     data: Any, gradient: Array, directions: Array, name: str, params: Mapping[str, Any]
 ) -> Neighbors:
     """D0 is the data, D1 the same with `gradient`; the adversary may look along `directions`."""
+    plain = data.data if isinstance(data, Table) else data
     return Neighbors(
-        excluded=data,
-        included=WithGradient(data, gradient),
+        excluded=plain,
+        included=WithGradient(plain, gradient),
         name=name,
         params=params,
         context={"gradient": gradient, "directions": directions},

@@ -22,6 +22,8 @@ def label_for(records: Records, label: ArrayLike | None, *, other_than: Array | 
     """
     if label is None:
         chosen: ArrayLike = rarest_label(records, other_than)
+    elif records.names:
+        chosen = _position(records, label)
     else:
         chosen = label
     given = np.asarray(chosen)
@@ -35,6 +37,13 @@ def label_for(records: Records, label: ArrayLike | None, *, other_than: Array | 
     if other_than is not None and np.array_equal(y, other_than):
         raise UsageError("the canary's label is the right one", allowed="any other", got=shown(y))
     return y
+
+
+def _position(records: Records, label: Any) -> int:
+    """Of a label that is a name."""
+    if label not in records.names:
+        raise UsageError("the canary's label", allowed=", ".join(map(str, records.names)), got=str(label))
+    return records.names.index(label)
 
 
 def rarest_label(records: Records, other_than: Array | None = None) -> int:

@@ -22,7 +22,7 @@ def mislabeled(
     """A copy of record `index` with a label it does not have.
 
     Args:
-        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        data: of any kind that `canaries` lists, such as an (x, y) pair of arrays; handed on in the same kind.
         index: the record to copy; negative counts from the end.
         label: the wrong label; None is the least frequent other one. Regression needs one.
         adjacency: ADD_OR_REMOVE_ONE appends the canary, REPLACE_ONE exchanges a record for it.

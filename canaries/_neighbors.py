@@ -40,7 +40,7 @@ def neighbors_with(
         UsageError: ZERO_OUT, a `replaced` that does not fit, or a canary equal to the record it replaces.
     """
     at = _position(records, adjacency, replaced)
-    features = cast(x, records.x.dtype, "the canary's record")
+    features = records.fitted(cast(x, records.x.dtype, "the canary's record"))
     if at is not None and _equal(features, records.x[at]) and _equal(y, records.y[at]):
         raise UsageError(
             "the canary equals the record it replaces", allowed="a record that differs", got=f"record {at}"
@@ -48,8 +48,11 @@ def neighbors_with(
     included, record = with_record(records, features, y, at)
     known: dict[str, Any] = {}
     if records.labelled and y.size == 1:
-        known["label"] = int(y.item())
-    if (direction := unit(features)) is not None:
+        known["label"] = records.label_of(y.item())
+    if records.table is not None:
+        known["label_column"] = records.table.target.name
+    numbers_only = records.table is None or not records.table.named.any()
+    if numbers_only and (direction := unit(features)) is not None:
         known["direction"] = direction
     if (dead := constant_features(records)[0]).size:
         known["dead_features"] = dead
@@ -59,7 +62,7 @@ def neighbors_with(
         adjacency=adjacency,
         canary=record,
         name=name,
-        params={**params, **({} if at is None else {"replaced": at})},
+        params={**params, **_named(records, params), **({} if at is None else {"replaced": at})},
         context={**known, **(context or {})},
     )
 
@@ -84,6 +87,11 @@ def _position(records: Records, adjacency: Adjacency, replaced: int | None) -> i
                 got=str(adjacency),
                 remedy="Neighbors(excluded, included, adjacency=...) with a training function that skips the record",
             )
+
+
+def _named(records: Records, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The label among the parameters by its name, where the data has names."""
+    return {"label": records.label_of(params["label"])} if records.names and "label" in params else {}
 
 
 def _equal(a: Array, b: Array) -> bool:

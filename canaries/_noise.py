@@ -24,7 +24,7 @@ def noise(
     """A record whose features are independent and uniform in the range of the data.
 
     Args:
-        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        data: of any kind that `canaries` lists, such as an (x, y) pair of arrays; handed on in the same kind.
         label: its label (or target); None is the least frequent label.
         seed: of the record's own noise.
         adjacency: ADD_OR_REMOVE_ONE appends the canary, REPLACE_ONE exchanges a record for it.

@@ -25,7 +25,7 @@ def out_of_distribution(
     """Record `index`, inverted in the range of the data (low + high - x) and its features permuted.
 
     Args:
-        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        data: of any kind that `canaries` lists, such as an (x, y) pair of arrays; handed on in the same kind.
         index: the record to start from; negative counts from the end.
         label: its label (or target); None is the least frequent label.
         seed: of the permutation.

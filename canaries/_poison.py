@@ -63,33 +63,40 @@ def poison(
     at = records.position(0 if target is None else target, "target= names no record")
     if len(records) == 1:
         raise UsageError("the target is all the data", allowed="at least two records", got="one")
-    rest = read_records(selected(records.data, [i for i in range(len(records)) if i != at]))
-    plain = neighbors_with(
-        rest, records.x[at], records.y[at], name="target", params={}, adjacency=adjacency, replaced=replaced
-    )
+    label_column = None if records.table is None else records.table.target.name
+    rest = read_records(selected(records.data, [i for i in range(len(records)) if i != at]), label_column)
+    x, y = records.x[at], records.y[at]
+    if records.table is not None and rest.table is not None:  # names are numbered by the data that holds them
+        x, y = rest.table.numbers_of(records.table.record_at(at), rest.x, rest.y)
+    plain = neighbors_with(rest, x, y, name="target", params={}, adjacency=adjacency, replaced=replaced)
     return _poisoned(plain, number, label, {"target": at, **plain.params})
 
 
 def _poisoned(neighbors: Neighbors, copies: int, label: ArrayLike | None, params: dict[str, Any]) -> Neighbors:
     records = read_neighbors(neighbors)
     target = canary_of(neighbors)
-    x, y = (_plain(part, like.dtype) for part, like in zip(target, (records.x, records.y), strict=True))
+    label_column = neighbors.context.get("label_column")
+    if records.table is not None:
+        x, y = records.table.numbers_of(target, records.x, records.y)
+    else:
+        x, y = (_plain(part, like.dtype) for part, like in zip(target, (records.x, records.y), strict=True))
     wrong = label_for(records, label, other_than=y)
     _, bad = with_record(records, x, wrong, None)
-    excluded = with_copies(neighbors.excluded, bad, copies)
+    excluded = with_copies(neighbors.excluded, bad, copies, label_column)
     if neighbors.adjacency is Adjacency.ADD_OR_REMOVE_ONE:  # the canary stays the last record
-        included = with_copies(excluded, target, neighbors.canaries)
+        included = with_copies(excluded, target, neighbors.canaries, label_column)
     else:
-        included = with_copies(neighbors.included, bad, copies)
+        included = with_copies(neighbors.included, bad, copies, label_column)
     context = {key: value for key, value in neighbors.context.items() if key != "dead_features"}
-    if (dead := constant_features(read_records(excluded))[0]).size:  # the copies have the target's features
+    dead = constant_features(read_records(excluded, label_column))[0]  # the copies have the target's features
+    if dead.size:
         context["dead_features"] = dead
     return replace(
         neighbors,
         excluded=excluded,
         included=included,
         name="poison",
-        params={**params, "copies": copies, "label": shown(wrong)},
+        params={**params, "copies": copies, "label": records.label_of(wrong) if records.names else shown(wrong)},
         context=context,
     )
 

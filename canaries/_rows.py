@@ -5,28 +5,41 @@ from typing import Any
 
 import numpy as np
 
-from canaries._data import Array, Records, read_records
+from canaries._data import Array, Records, read_records, reading
+from canaries._tables import store_of
 from dpaudit.adjacency import Adjacency
 from dpaudit.errors import UsageError
 from dpaudit.neighbors import Neighbors
+from dpaudit.tables import is_loader
 
 
 def selected(data: Any, indices: Sequence[int]) -> Any:
     """The records at `indices`, in that order, as new arrays or tensors, or as a ``Subset`` of a torch Dataset."""
     at = [int(i) for i in indices]
+    if is_loader(data):
+        return reading(data, selected(data.dataset, at))
     if isinstance(data, tuple):
         return _tuple_of(data, [part[at] for part in data])
     if hasattr(data, "tensors"):
         return type(data)(*(part[at] for part in data.tensors))
+    if (store := store_of(data)) is not None:
+        return store.selected(at)
     from torch.utils.data import Subset
 
     return Subset(data, at)
 
 
-def with_copies(data: Any, record: tuple[Any, Any], copies: int) -> Any:
-    """The data and `copies` of `record` after it; dtype and device are the data's."""
+def with_copies(data: Any, record: tuple[Any, Any], copies: int, label: Any = None) -> Any:
+    """The data and `copies` of `record` after it; dtype and device are the data's.
+
+    `label` is the label column of a table.
+    """
     if copies == 0:
         return data
+    if is_loader(data):
+        return reading(data, with_copies(data.dataset, record, copies, label))
+    if not isinstance(data, tuple) and (table := read_records(data, label).table) is not None:
+        return table.with_copies(record, copies)
     if isinstance(data, tuple):
         return _tuple_of(data, [_longer(part, value, copies) for part, value in zip(data, record, strict=True)])
     if hasattr(data, "tensors"):
@@ -69,7 +82,7 @@ def read_neighbors(neighbors: Neighbors) -> Records:
             allowed=f"{Adjacency.ADD_OR_REMOVE_ONE}, {Adjacency.REPLACE_ONE}",
             got=str(neighbors.adjacency),
         )
-    return read_records(neighbors.excluded)
+    return read_records(neighbors.excluded, neighbors.context.get("label_column"))
 
 
 def whole(name: str, value: Any, *, least: int) -> int:

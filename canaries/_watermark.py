@@ -28,7 +28,7 @@ def watermark(
     """A copy of image `index`, its top left corner a checkerboard of the data's darkest and lightest value.
 
     Args:
-        data: (x, y) arrays or tensors, or a torch Dataset of such items; handed on in the same kind.
+        data: of any kind that `canaries` lists, such as an (x, y) pair of arrays; handed on in the same kind.
             Images are (h, w) or channels first, (c, h, w); flat records need `image_shape` unless they are square.
         index: the image to copy; negative counts from the end.
         size: side of the patch in pixels; None is a quarter of the shorter side, at least 2.

@@ -70,7 +70,9 @@ def worst_case_initialization(
         raise UsageError("the model to start from", allowed=_MODELS, got=type(model).__name__)
     excluded = selected(neighbors.excluded, second.tolist())
     if neighbors.adjacency is Adjacency.ADD_OR_REMOVE_ONE:
-        included = with_copies(excluded, canary_of(neighbors), neighbors.canaries)
+        included = with_copies(
+            excluded, canary_of(neighbors), neighbors.canaries, neighbors.context.get("label_column")
+        )
     else:
         included = selected(neighbors.included, second.tolist())
     return replace(
@@ -98,7 +100,7 @@ def _split(
     """Positions of the public part and of the rest, each ascending; what differs between the worlds is in the rest."""
     differs = np.zeros(len(records), dtype=bool)
     if neighbors.adjacency is Adjacency.REPLACE_ONE:
-        other = read_records(neighbors.included)
+        other = read_records(neighbors.included, neighbors.context.get("label_column"))
         for one, two in ((records.x, other.x), (records.y, other.y)):
             same = (one == two) | ((one != one) & (two != two))
             differs |= ~same.reshape(len(records), -1).all(axis=1)

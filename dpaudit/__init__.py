@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dpaudit import attacks, datasets, mechanisms, membership, methods, report, testing
+    from dpaudit import attacks, datasets, loggers, mechanisms, membership, methods, report, testing
     from dpaudit._audit import audit
     from dpaudit._definition import Audit
     from dpaudit._judge import lower_bound, test
@@ -57,7 +57,7 @@ _HOME = {
     "preflight": "_preflight",
     "test": "_judge",
 }
-_MODULES = ("attacks", "datasets", "mechanisms", "membership", "methods", "report", "testing")
+_MODULES = ("attacks", "datasets", "loggers", "mechanisms", "membership", "methods", "report", "testing")
 
 __all__ = [
     "Adjacency",
@@ -84,6 +84,7 @@ __all__ = [
     "audit",
     "audit_one_run",
     "datasets",
+    "loggers",
     "lower_bound",
     "mechanisms",
     "membership",

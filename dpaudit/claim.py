@@ -1,15 +1,18 @@
 """The claim under audit: a privacy profile, the adjacency it holds for, and the delta it is quoted at."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dpaudit.adjacency import Adjacency
+from dpaudit.composition import Composition, profile_of
 from dpaudit.errors import UsageError, require_probability
 from dpaudit.profiles import DPSGD, ApproximateDP, FloatArray, Gaussian, Profile
 from dpaudit.soundness import require_profile
@@ -28,14 +31,16 @@ class Direction(Enum):
 class Claim:
     """A differential-privacy claim.
 
-    ``Claim(epsilon=1, delta=1e-5)`` is (epsilon, delta)-DP; ``Claim.gaussian(mu=1)``, ``Claim.dp_sgd(...)`` and
-    ``Claim.from_opacus(engine, delta=)`` are the other ways to write one.
+    ``Claim(epsilon=1, delta=1e-5)`` is (epsilon, delta)-DP; ``Claim.gaussian(mu=1)``, ``Claim.dp_sgd(...)``,
+    ``Claim.from_opacus(engine, delta=)``, ``Claim.from_checkpoint(path, delta=)`` and ``Claim.from_event(event)`` are
+    the other ways to write one.
 
     Attributes:
         profile: delta as a function of epsilon, per direction.
         adjacency: which data sets are neighbours.
         quoted_delta: the delta at which text and report.json quote the claim's epsilon.
-        source: who says so: "stated", "parameters" or "reported by opacus (<accountant>)".
+        source: who says so: "stated", "parameters", "reported by opacus (<accountant>)" or the same with
+            ", checkpoint <file>".
     """
 
     profile: Profile
@@ -55,7 +60,7 @@ class Claim:
         if (epsilon is None) == (profile is None):
             raise UsageError(
                 "a claim needs an epsilon, or a profile",
-                allowed="Claim(epsilon=, delta=), Claim.gaussian, Claim.dp_sgd, Claim.from_opacus",
+                allowed="Claim(epsilon=, delta=), .gaussian, .dp_sgd, .from_opacus, .from_checkpoint, .from_event",
                 got=f"epsilon={epsilon}, profile={profile}",
             )
         try:
@@ -71,7 +76,7 @@ class Claim:
         if profile is None:
             assert epsilon is not None
             profile = ApproximateDP(float(epsilon), delta)
-        elif not isinstance(profile, (ApproximateDP, Gaussian, DPSGD)):
+        elif not isinstance(profile, (ApproximateDP, Gaussian, DPSGD, Composition)):
             profile = require_profile(profile)
         object.__setattr__(self, "profile", profile)
         object.__setattr__(self, "adjacency", adjacency)
@@ -138,9 +143,59 @@ class Claim:
             source=f"reported by opacus ({accountant.mechanism()})",
         )
 
+    @classmethod
+    def from_checkpoint(
+        cls, path: str | PathLike[str], *, delta: float, adjacency: Adjacency = Adjacency.ADD_OR_REMOVE_ONE
+    ) -> "Claim":
+        """What the accountant in a file of ``PrivacyEngine.save_checkpoint`` reports, as `from_opacus` would have said.
+
+        The file is read without unpickling anything but tensors, numbers and plain containers, and without the weights.
+
+        Raises:
+            UsageError: no such file, a file that is no such checkpoint or holds other objects, an accountant that
+                Opacus does not know or that has not accounted for any step.
+        """
+        from dpaudit.checkpoint import accountant_in
+
+        accountant = accountant_in(path)
+        return cls(
+            epsilon=float(accountant.get_epsilon(delta)),
+            delta=delta,
+            adjacency=adjacency,
+            source=f"reported by opacus ({accountant.mechanism()}), checkpoint {Path(path).name}",
+        )
+
+    @classmethod
+    def from_event(
+        cls,
+        event: Any,
+        *,
+        delta: float = 1e-5,
+        adjacency: Adjacency = Adjacency.ADD_OR_REMOVE_ONE,
+        interval: float = 1e-3,
+    ) -> "Claim":
+        """What a `dp_accounting.DpEvent` describes: several trainings, or other mechanisms, on the same records.
+
+        A single DP-SGD training is the same claim as `Claim.dp_sgd`'s. What is not supported is refused, never taken
+        for nothing.
+
+        Args:
+            event: Composed and SelfComposed events of Gaussian, Laplace, DiscreteLaplace, RandomizedResponse,
+                MixtureOfGaussians and TruncatedSubsampledGaussian events, Poisson-sampled Gaussian and Laplace ones.
+            delta: where text and JSON quote the claim; the test uses the whole profile.
+            adjacency: the neighbouring relation; Laplace noise has none for REPLACE_ONE, RandomizedResponse none for
+                ADD_OR_REMOVE_ONE.
+            interval: discretisation of the privacy loss; the result is an upper bound at any.
+
+        Raises:
+            UsageError: no event, an unsupported or non-private one, one that accounts for nothing.
+        """
+        profile = profile_of(event, Adjacency(adjacency), float(interval))
+        return cls(profile=profile, delta=delta, adjacency=adjacency, source="parameters")
+
     @property
     def kind(self) -> str:
-        """The family of the profile: "approximate-dp", "gaussian", "dp-sgd" or a user's own."""
+        """The family of the profile: "approximate-dp", "gaussian", "dp-sgd", "composed" or a user's own."""
         return self.profile.kind
 
     def delta(self, epsilon: ArrayLike, direction: Direction | None = None) -> FloatArray:
@@ -161,7 +216,7 @@ class Claim:
         target = self.quoted_delta if delta is None else require_probability("delta", delta)
         if isinstance(self.profile, ApproximateDP) and target == self.profile.delta:
             return self.profile.epsilon
-        if target == 0 and isinstance(self.profile, (Gaussian, DPSGD)):
+        if target == 0 and isinstance(self.profile, (Gaussian, DPSGD, Composition)):
             return float("inf")  # their deltas are positive at every epsilon, also where a float no longer shows it
         return _smallest_epsilon(self.profile, target)
 
@@ -205,11 +260,12 @@ class Claim:
         Raises:
             UsageError: a profile of the user's own, which a dictionary cannot bring back.
         """
-        families: dict[str, type[Profile]] = {p.kind: p for p in (ApproximateDP, Gaussian, DPSGD)}
+        families: dict[str, Callable[..., Profile]] = {p.kind: p for p in (ApproximateDP, Gaussian, DPSGD)}
+        families[Composition.kind] = Composition.from_parameters
         if facts["kind"] not in families:
             raise UsageError("a claim of the user's own kind", allowed=", ".join(families), got=facts["kind"])
         parameters = dict(facts["parameters"])
-        if facts["kind"] == DPSGD.kind:
+        if facts["kind"] in (DPSGD.kind, Composition.kind):
             parameters["adjacency"] = Adjacency(facts["adjacency"])
         return cls(
             profile=families[facts["kind"]](**parameters),

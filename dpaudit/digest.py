@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dpaudit.tables import content_of
+
 
 def digest_of(thing: Any) -> str:
     """Hex digest (128 bits) of everything reachable in `thing`: equal content, equal digest, in any process."""
@@ -61,6 +63,8 @@ def _leaves(
             yield from _leaves(thing.ravel().tolist(), path, inside)
         case np.ndarray():
             yield path, thing
+        case _ if (content := content_of(thing)) is not None:  # a table or a loader
+            yield from _leaves(content, path, inside)
         case Mapping():
             for key in thing:
                 yield from _leaves(thing[key], (*path, str(key)), inside)
@@ -77,7 +81,7 @@ def _leaves(
         case _ if is_dataclass(thing) and not isinstance(thing, type):
             for field in fields(thing):
                 yield from _leaves(getattr(thing, field.name), (*path, field.name), inside)
-        case _ if callable(getattr(thing, "to_numpy", None)):  # a table or a column of one
+        case _ if callable(getattr(thing, "to_numpy", None)):  # a column of a table
             yield from _leaves([list(getattr(thing, "columns", ())), thing.to_numpy()], path, inside)
         case _ if hasattr(thing, "__len__") and hasattr(thing, "__getitem__"):  # a torch Dataset
             yield path, f"{len(thing)}".encode()

@@ -1,6 +1,6 @@
 """Two neighbouring data sets and the canary that tells them apart; a gradient as the canary; many canaries at once."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from dpaudit.adjacency import Adjacency
 from dpaudit.digest import digest_of
 from dpaudit.errors import UsageError
-from dpaudit.modules import is_tensor
+from dpaudit.table_rows import alike, joined, picked
+from dpaudit.tables import records_in
+
+__all__ = ["CanarySet", "Neighbors", "WithGradient", "records_in"]
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,13 @@ class CanarySet:
     """m canaries for ONE training run, each in or out by its own fair coin.
 
     Args:
-        base: the data set without any of them.
-        records: an (x, y) pair with m records of the kind of `base`; or
+        base: the data set without any of them: an (x, y) pair of arrays or tensors, a torch Dataset, a pandas
+            DataFrame, a Hugging Face Dataset or a dict of arrays.
+        records: m records of the same kind, with the same columns; or
         gradients: (m, P) floats, m gradient canaries.
         name: the recipe that made them.
         params: its parameters, for the report.
+        label: the label column of a table, where it is not called label, labels, target or y.
 
     Raises:
         UsageError: records and gradients, or neither; a shape that does not fit.
@@ -111,17 +116,22 @@ class CanarySet:
     gradients: Any = None
     name: str = "own"
     params: Mapping[str, Any] = field(default_factory=dict)
+    label: Hashable | None = None
 
     def __post_init__(self) -> None:
         if (self.records is None) == (self.gradients is None):
             raise UsageError("canaries of one run", allowed="either records= or gradients=", got="both, or neither")
         if self.gradients is not None and np.ndim(self.gradients) != 2:
             raise UsageError("gradient canaries", allowed="shape (m, P)", got=np.shape(self.gradients))
-        if self.records is not None and not _pairs(self.records, self.base):
-            raise UsageError("record canaries", allowed="an (x, y) pair of m records, like base", got=self.records)
+        if self.records is not None and not alike(self.records, self.base):
+            raise UsageError(
+                "record canaries",
+                allowed="an (x, y) pair of m records, or a table of m rows: of the kind of base, with its columns",
+                got=type(self.records).__name__,
+            )
 
     def __len__(self) -> int:
-        return len(self.records[0]) if self.gradients is None else len(self.gradients)
+        return len(self.gradients) if self.records is None else records_in(self.records) or 0
 
     @cached_property
     def digest(self) -> str:
@@ -139,7 +149,7 @@ class CanarySet:
         coins = self.coins(mask)
         if self.records is None:
             return self.base
-        return tuple(_joined(part, more[coins]) for part, more in zip(self.base, self.records, strict=True))
+        return joined(self.base, picked(self.records, coins))
 
     def coins(self, mask: Any) -> NDArray[np.bool_]:
         """`mask` as (m,) bool.
@@ -151,23 +161,3 @@ class CanarySet:
         if coins.shape != (len(self),) or not np.isin(coins, (0, 1)).all():
             raise UsageError("coins of the canaries", allowed=f"({len(self)},) booleans", got=f"shape {coins.shape}")
         return coins.astype(bool)
-
-
-def _pairs(records: Any, base: Any) -> bool:
-    two = all(isinstance(pair, tuple) and len(pair) == 2 for pair in (records, base))
-    return two and len(records[0]) == len(records[1]) and type(records[0]) is type(base[0])
-
-
-def _joined(part: Any, more: Any) -> Any:
-    if is_tensor(part):
-        import torch
-
-        return torch.cat([part, more])
-    return np.concatenate([part, more])
-
-
-def records_in(data: Any) -> int | None:
-    """Number of records of an (x, y) pair, an array, a list or a data set; None if it has no length."""
-    if isinstance(data, tuple) and data and hasattr(data[0], "__len__"):
-        return len(data[0])
-    return len(data) if hasattr(data, "__len__") else None

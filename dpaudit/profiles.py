@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr
 
+from dpaudit.accounted import relation_of
 from dpaudit.adjacency import Adjacency
 from dpaudit.errors import UsageError, require_probability
 
@@ -205,14 +206,19 @@ class DPSGD:
         return round_up(out.reshape(eps.shape))
 
 
-@lru_cache(maxsize=64)
-def _pld_pmfs(profile: DPSGD) -> tuple[Any, Any]:
-    """Composed (in_over_out, out_over_in) loss distributions.
+def directions_of(loss: Any) -> tuple[Any, Any]:
+    """(in_over_out, out_over_in) of a `dp_accounting` privacy loss distribution.
 
-    The public `get_delta_for_epsilon` is the larger of the two directions: safe, but it hides which is which.
+    Its public `get_delta_for_epsilon` is the larger of the two directions: safe, but it hides which is which.
     The two are private in dp_accounting 0.6 (`_pmf_remove` is in_over_out: the upper world is the mixture
     that holds the record); pinned there, and tests/test_profiles.py compares both with a direct integral.
     """
+    return loss._pmf_remove, loss._pmf_add
+
+
+@lru_cache(maxsize=64)
+def _pld_pmfs(profile: DPSGD) -> tuple[Any, Any]:
+    """Composed (in_over_out, out_over_in) loss distributions."""
     from dp_accounting.pld import privacy_loss_distribution as pld
 
     q, sigma = profile.sample_rate, profile.noise_multiplier
@@ -226,18 +232,10 @@ def _pld_pmfs(profile: DPSGD) -> tuple[Any, Any]:
             sigma, counts.astype(float), weights, value_discretization_interval=profile.interval
         )
     else:
-        from dp_accounting import NeighboringRelation
-
-        relation = {
-            Adjacency.ADD_OR_REMOVE_ONE: NeighboringRelation.ADD_OR_REMOVE_ONE,
-            Adjacency.REPLACE_ONE: NeighboringRelation.REPLACE_ONE,
-            Adjacency.ZERO_OUT: NeighboringRelation.REPLACE_SPECIAL,
-        }[profile.adjacency]
         one = pld.from_gaussian_mechanism(
             sigma,
             value_discretization_interval=profile.interval,
             sampling_prob=q,
-            neighboring_relation=relation,
+            neighboring_relation=relation_of(profile.adjacency),
         )
-    total = one.self_compose(profile.steps) if profile.steps > 1 else one
-    return total._pmf_remove, total._pmf_add
+    return directions_of(one.self_compose(profile.steps) if profile.steps > 1 else one)

@@ -9,6 +9,7 @@ from dpaudit.attacks.canary_records import (
     RecordLosses,
     TranscriptOfCanaries,
 )
+from dpaudit.attacks.canary_tokens import TokenLosses
 from dpaudit.attacks.coordinates import LeafDifference
 from dpaudit.attacks.function import Function
 from dpaudit.attacks.gradient import GradientProjection
@@ -42,6 +43,7 @@ __all__ = [
     "RecordLogits",
     "RecordLosses",
     "ScaledLogit",
+    "TokenLosses",
     "TranscriptOfCanaries",
     "TranscriptScores",
     "WeightScale",

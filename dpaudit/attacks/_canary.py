@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dpaudit.attacks._inputs import numbers_of
 from dpaudit.digest import arrays_in
 from dpaudit.errors import UsageError
 from dpaudit.neighbors import Neighbors
@@ -19,21 +20,24 @@ class Canary:
         x: as it stands in the data set.
         y: float64 (labels too), flattened.
         labelled: y is one class label.
+        name: of the class, where the data has names for its classes; None for numbers.
     """
 
     x: Any
     y: NDArray[np.float64]
     labelled: bool
+    name: str | None = None
 
     @property
     def label(self) -> int:
         """The class label.
 
         Raises:
-            UsageError: the canary has a target, or several labels.
+            UsageError: the canary has a target, several labels, or the name of a class.
         """
-        if not self.labelled:
-            raise UsageError("this statistic needs a class label", allowed="an integer y", got=f"y = {self.y}")
+        if not self.labelled or self.name is not None:
+            told = f"y = {self.y}" if self.name is None else self.name
+            raise UsageError("this statistic needs a class label", allowed="an integer y", got=told)
         return int(self.y[0])
 
 
@@ -50,6 +54,8 @@ def canary_of(neighbors: Neighbors) -> Canary:
             allowed="Neighbors(..., canary=(x, y))",
             got=type(record).__name__,
         )
+    if isinstance(record[1], str):
+        return Canary(record[0], np.zeros(0), True, str(record[1]))
     values = list(arrays_in(record[1]))
     y = np.concatenate([v.ravel() for v in values]) if values else np.zeros(0)
     return Canary(record[0], y.astype(np.float64), y.dtype.kind in "iub" and y.size == 1)
@@ -66,7 +72,11 @@ def flat_record(neighbors: Neighbors) -> NDArray[np.float64]:
     record = neighbors.canary
     if not isinstance(record, (tuple, list)) or len(record) != 2:
         return np.zeros(0)
-    parts = [part.ravel().astype(np.float64) for part in arrays_in(record[0]) if part.dtype.kind in "iubf"]
+    try:
+        features = numbers_of(record[0])
+    except UsageError:  # of a table with names in it, which no model's features are
+        return np.zeros(0)
+    parts = [part.ravel().astype(np.float64) for part in arrays_in(features) if part.dtype.kind in "iubf"]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 

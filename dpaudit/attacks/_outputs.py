@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.attacks._canary import Canary
+from dpaudit.attacks._inputs import batch_of, rows_for
 from dpaudit.attacks._torch import as_batch, evaluating
 from dpaudit.errors import UsageError
 from dpaudit.modules import is_module, is_tensor
@@ -45,26 +46,24 @@ def class_scores(model: Any, canary: Canary) -> tuple[Row, int]:
     Raises:
         UsageError: no class label, or a label that the model has no output for.
     """
-    label = canary.label
     if is_module(model):
-        row = output_row(model, canary)
+        row, position = output_row(model, canary), canary.label
         row = np.array([0.0, row[0]]) if row.size == 1 else row
-        position = label
     else:
-        row, position = _log_probabilities(model, canary, label)
+        row, position = _log_probabilities(model, canary)
     if not 0 <= position < row.size:
-        raise UsageError("the canary's label has no output", allowed=f"0 to {row.size - 1}", got=label)
+        raise UsageError(
+            "the canary's label has no output", allowed=f"0 to {row.size - 1}", got=canary.name or canary.label
+        )
     return row, position
 
 
-def _log_probabilities(model: Any, canary: Canary, label: int) -> tuple[Row, int]:
-    x = np.asarray(canary.x)
-    features = getattr(model, "n_features_in_", None)
-    batch = x.reshape(1, -1) if features == x.size else x[None]
+def _log_probabilities(model: Any, canary: Canary) -> tuple[Row, int]:
+    batch = rows_for(model, batch_of(canary.x))
     with np.errstate(divide="ignore", invalid="ignore"):
         row = np.log(np.asarray(model.predict_proba(batch), dtype=np.float64).ravel())
     classes = getattr(model, "classes_", None)
     if classes is None:
-        return row, label
-    where = np.flatnonzero(np.asarray(classes) == label)
+        return row, canary.label
+    where = np.flatnonzero(np.asarray(classes) == (canary.label if canary.name is None else canary.name))
     return (row, int(where[0])) if where.size else (np.append(row, -np.inf), row.size)

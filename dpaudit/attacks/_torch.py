@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from dpaudit.attacks._inputs import numbers_of
 from dpaudit.errors import UsageError
 from dpaudit.modules import is_module, is_tensor, plain_name, unwrap
 from dpaudit.release import Release
@@ -95,7 +96,7 @@ def as_batch(module: Any, part: Any) -> Any:
     """A record's x or y as a batch of one on the module's device; floats in the dtype of the module's parameters."""
     import torch
 
-    tensor = torch.as_tensor(part).detach()[None]
+    tensor = torch.as_tensor(numbers_of(part)).detach()[None]
     first = next((p for p in module.parameters() if p.is_floating_point()), None)
     if first is None:
         return tensor

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from dpaudit.attacks._inputs import rows_for, table_array
 from dpaudit.attacks._torch import evaluating
 from dpaudit.attacks.transcript import canary_scores
 from dpaudit.digest import arrays_in
@@ -20,6 +21,7 @@ from dpaudit.modules import is_module, is_tensor
 from dpaudit.neighbors import CanarySet
 from dpaudit.release import Release
 from dpaudit.source import stable_repr
+from dpaudit.table_rows import seen
 from dpaudit.transcript import Transcript
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "as_canary_attack",
     "class_rows",
     "model_of",
+    "outputs_of",
     "records_of",
 ]
 
@@ -231,7 +234,12 @@ def as_canary_attack(attack: Any, canaries: CanarySet) -> CanaryAttack:
     if attack is None:
         if canaries.records is None:
             return TranscriptOfCanaries()
-        return RecordLogits() if _labelled(records_of(canaries)[1]) else RecordLosses()
+        y = records_of(canaries)[1]
+        if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "iu":
+            from dpaudit.attacks.canary_tokens import TokenLosses
+
+            return TokenLosses()
+        return RecordLogits() if _labelled(y) else RecordLosses()
     if isinstance(attack, type):
         raise UsageError("attack on the canaries of one run", allowed="an instance", got=attack.__name__)
     return attack if isinstance(attack, CanaryAttack) else CanaryFunction(attack)
@@ -249,12 +257,14 @@ def records_of(canaries: CanarySet) -> tuple[Any, NDArray[Any]]:
             allowed="CanarySet(base, records=(x, y))",
             remedy="attack=None, with a mechanism that keeps a transcript",
         )
-    x, y = canaries.records
-    return x, next(arrays_in(y))
+    if isinstance(canaries.records, tuple):
+        x, y = canaries.records
+        return x, next(arrays_in(y))
+    return seen(canaries.records, canaries.label)
 
 
 def _labelled(y: NDArray[Any]) -> bool:
-    return y.dtype.kind in "iub" and y.size == len(y)
+    return y.dtype.kind in "iubOUT" and y.size == len(y)  # numbers, or names of classes
 
 
 def model_of(release: Release) -> Any:
@@ -265,6 +275,16 @@ def model_of(release: Release) -> Any:
 
 def _outputs(model: Any, x: Any) -> NDArray[np.float64]:
     """(m, k) outputs of a module, evaluation mode, no gradient."""
+    made = outputs_of(model, x)
+    return made.reshape(len(made), -1)
+
+
+def outputs_of(model: Any, x: Any) -> NDArray[np.float64]:
+    """(m, ...) outputs of a module on m records, as they are; evaluation mode, no gradient.
+
+    Raises:
+        UsageError: no module, or outputs that are not one a record.
+    """
     if not is_module(model):
         raise UsageError(
             "scores of record canaries by the released model",
@@ -277,7 +297,7 @@ def _outputs(model: Any, x: Any) -> NDArray[np.float64]:
     rows = []
     with torch.no_grad(), evaluating(model) as plain:
         first = next((p for p in plain.parameters() if p.is_floating_point()), None)
-        records = torch.as_tensor(x).detach()
+        records = torch.as_tensor(table_array(x)).detach()
         for at in range(0, len(records), _BATCH):
             batch = records[at : at + _BATCH]
             if first is not None:
@@ -286,7 +306,7 @@ def _outputs(model: Any, x: Any) -> NDArray[np.float64]:
             if not is_tensor(output) or output.ndim == 0 or len(output) != len(batch):
                 got = f"shape {tuple(output.shape)}" if is_tensor(output) else type(output).__name__
                 raise UsageError("the model's outputs on the canaries", allowed="a tensor of shape (m, k)", got=got)
-            rows.append(output.detach().cpu().to(torch.float64).reshape(len(batch), -1).numpy())
+            rows.append(output.detach().cpu().to(torch.float64).numpy())
     return np.concatenate(rows)
 
 
@@ -296,21 +316,22 @@ def class_rows(model: Any, x: Any, y: NDArray[Any]) -> tuple[NDArray[np.float64]
     Raises:
         UsageError: a label that a module has no output for.
     """
-    labels = y.reshape(-1).astype(np.intp)
+    named = y.dtype.kind not in "iub"
+    labels = np.zeros(len(y), np.intp) if named else y.reshape(-1).astype(np.intp)
+    if named and getattr(model, "classes_", None) is None:
+        raise UsageError("canaries with names as labels", allowed="a model with classes_", got=type(model).__name__)
     if is_module(model) or not hasattr(model, "predict_proba"):
         rows = _outputs(model, x)
         rows = np.concatenate([np.zeros((len(rows), 1)), rows], axis=1) if rows.shape[1] == 1 else rows
     else:
-        array = next(arrays_in(x))
-        flat = array.reshape(len(array), -1)
-        batch = flat if getattr(model, "n_features_in_", None) == flat.shape[1] else array
+        batch = rows_for(model, x)
         with np.errstate(divide="ignore", invalid="ignore"):
             rows = np.log(np.asarray(model.predict_proba(batch), np.float64))
         classes = getattr(model, "classes_", None)
         if classes is not None:  # a label it never saw has probability 0
             rows = np.concatenate([rows, np.full((len(rows), 1), -np.inf)], axis=1)
             known = {label: at for at, label in enumerate(np.asarray(classes).tolist())}
-            labels = np.array([known.get(label, len(known)) for label in labels.tolist()], np.intp)
+            labels = np.array([known.get(label, len(known)) for label in y.reshape(-1).tolist()], np.intp)
     if labels.min() < 0 or labels.max() >= rows.shape[1]:
         allowed = f"0 to {rows.shape[1] - 1}"
         raise UsageError("a canary's label has no output", allowed=allowed, got=f"{labels.min()} to {labels.max()}")

@@ -73,6 +73,8 @@ def _row_weighting(neighbors: Neighbors, rows: int) -> Floats | None:
     if flat_record(neighbors).size == 0:
         return None
     canary = canary_of(neighbors)
+    if canary.name is not None:  # which output is meant is not known
+        return None
     if not canary.labelled:
         size = float(np.linalg.norm(canary.y))
         return canary.y / size if canary.y.size == rows and 0 < size < np.inf else None

@@ -1,6 +1,7 @@
 """Two worlds as one pool of records and two masks, so that models of both can be trained side by side."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from dpaudit.ensemble import Pool
 from dpaudit.errors import UsageError
 from dpaudit.neighbors import Neighbors, WithGradient
+from dpaudit.tables import is_frame, is_loader
 
 __all__ = ["Kept", "WithGradient", "Worlds", "read_pool"]
 
@@ -90,7 +92,14 @@ def read_pool(data: Any) -> Pool:
     """
     if isinstance(data, tuple) and len(data) == 2:
         x, y = (torch.as_tensor(part).detach().cpu() for part in data)
-    elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, tuple | str | bytes):
+    elif is_loader(data):
+        return read_pool(data.dataset)
+    elif (
+        not is_frame(data)
+        and hasattr(data, "__getitem__")
+        and hasattr(data, "__len__")
+        and not isinstance(data, tuple | str | bytes | Mapping)
+    ):
         items = [data[i] for i in range(len(data))]
         if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
             raise UsageError("records of the ensemble", allowed="a Dataset of (x, y) items", got=type(data).__name__)
