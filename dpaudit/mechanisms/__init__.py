@@ -9,11 +9,13 @@ from dpaudit.mechanisms.protocol import Mechanism
 from dpaudit.neighbors import WithGradient
 
 if TYPE_CHECKING:
+    from dpaudit.mechanisms.distributed import Distributed
     from dpaudit.mechanisms.dp_sgd import DPSGD
     from dpaudit.mechanisms.opacus import OpacusStep, OpacusTranscript
 
 __all__ = [
     "DPSGD",
+    "Distributed",
     "Function",
     "Mechanism",
     "OpacusStep",
@@ -29,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from dpaudit.mechanisms.dp_sgd import DPSGD
 
         return DPSGD
+    if name == "Distributed":
+        from dpaudit.mechanisms.distributed import Distributed
+
+        return Distributed
     if name in ("OpacusStep", "OpacusTranscript"):
         from dpaudit.mechanisms import opacus
 

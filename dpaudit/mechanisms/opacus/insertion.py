@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dpaudit.errors import UsageError
 from dpaudit.mechanisms._directions import floats
+from dpaudit.mechanisms.opacus._group import place
 from dpaudit.mechanisms.opacus._vectors import split_like, width
 from dpaudit.mechanisms.opacus.taps import Observer
 
@@ -24,6 +25,9 @@ class Insertion(Observer):
     A record's coin is thrown once a logical batch, so the physical batches of `BatchMemoryManager` share one; batches
     that are accumulated for one step (several ``backward()``) have one each. The coins come from a stream of their own:
     the training's random numbers are what they are without the canaries.
+
+    Of several ranks that train together one at a time has a canary, as it has a record, all in turn by the step; they
+    throw the same coins.
 
     Args:
         gradients: each (P,) or (T, P), in the order of the optimizer's parameters.
@@ -52,7 +56,7 @@ class Insertion(Observer):
             return
         self._drawn = True
         for batch in range(_batches(optimizer)):
-            joins = self._coins.random(len(self._gradients)) < self._rate
+            joins = (self._coins.random(len(self._gradients)) < self._rate) & self._here()
             if joins.any():
                 rows = np.stack([self._row(at, optimizer) for at in np.flatnonzero(joins).tolist()])
                 insert(optimizer, rows, batch, self._ghost.get(id(optimizer.params[0])))
@@ -64,6 +68,12 @@ class Insertion(Observer):
     def stepping(self, optimizer: Any) -> None:
         """A step ended, noise or not."""
         self._drawn, self._step = False, self._step + 1
+
+    def _here(self) -> NDArray[np.bool_]:
+        """(m,) whose turn it is to be on this rank: on two at once a canary would count twice."""
+        rank, ranks = place()
+        here: NDArray[np.bool_] = (np.arange(len(self._gradients)) + self._step) % ranks == rank
+        return here
 
     def _row(self, at: int, optimizer: Any) -> NDArray[np.float64]:
         gradient = self._gradients[at]

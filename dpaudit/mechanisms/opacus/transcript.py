@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from dpaudit.digest import digest_of
 from dpaudit.errors import UsageError
 from dpaudit.mechanisms.function import Function
+from dpaudit.mechanisms.opacus._group import RankRelease, place
 from dpaudit.mechanisms.opacus._vectors import Directions
 from dpaudit.mechanisms.opacus.insertion import Insertion
 from dpaudit.mechanisms.opacus.recording import recording
@@ -32,7 +33,8 @@ class OpacusTranscript:
     implementation's own clipping (`dpaudit.mechanisms.opacus.insertion`); a batch is joined whether or not the
     function ever looks at its loader's sampler, so a wrong sampler is not what this canary shows.
 
-    Sees one private optimizer, or several of the same width in turn. Bit for bit, D0 trains as without it.
+    Sees one private optimizer, or several of the same width in turn. Bit for bit, D0 trains as without it. A training
+    of several processes is ``Distributed(OpacusTranscript(...))``.
 
     Args:
         train: called as ``train(data, seed)``; makes its model private inside.
@@ -147,6 +149,8 @@ class OpacusTranscript:
         transcript = Transcript(
             seen, bounds, self.noise_multiplier, self.sample_rate, final=release.value, initial=release.initial
         )
+        if place()[1] > 1:
+            return RankRelease(transcript, initial=release.initial, facts=release.facts, share=watch.share())
         return Release(transcript, initial=release.initial, facts=release.facts)
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.errors import UsageError
+from dpaudit.mechanisms.opacus._group import Share, another_divisor, averaging, place, refuse_unseen
 from dpaudit.mechanisms.opacus._vectors import Directions, flat_gradient, width
 from dpaudit.mechanisms.opacus.taps import Observer
 
@@ -15,6 +16,9 @@ __all__ = ["Watch", "check_width"]
 
 class Watch(Observer):
     """Records, for each real step, the gradient that the wrapped optimizer is handed, as a sum, on some directions.
+
+    In a group of processes (Opacus's distributed optimizers) what is handed over is the mean over the ranks, the same
+    on all of them: its sum is that over all ranks.
 
     Args:
         directions: where to look.
@@ -31,11 +35,13 @@ class Watch(Observer):
         self._sums: list[NDArray[np.float64]] = []
         self._bounds: list[float] = []
         self._noised: tuple[NDArray[np.float64], float, float] | None = None
+        self._parts: list[tuple[NDArray[np.float64], float]] = []  # of each noised sum, this rank's, and rounding
         self._bound = np.nan
         self.made_optimizers = 0
 
     def made(self, optimizer: Any) -> None:
         """One more."""
+        refuse_unseen(optimizer)
         self.made_optimizers += 1
 
     def before_clipping(self, optimizer: Any) -> None:
@@ -55,24 +61,22 @@ class Watch(Observer):
         """One more step."""
         check_width(self._directions, optimizer)
         handed = self._directions.project(flat_gradient(optimizer), len(self._sums))
-        self._sums.append(handed * self._divided_by(handed))
+        self._sums.append(handed * self._divided_by(handed, optimizer))
         self._bounds.append(self._bound)
         self._noised = None
 
-    def _divided_by(self, handed: NDArray[np.float64]) -> float:
+    def _divided_by(self, handed: NDArray[np.float64], optimizer: Any) -> float:
         if self._divisor is not None:
             return self._divisor
         if self._noised is not None:
             total, own, rounding = self._noised  # a projection may cancel: its error is that of the whole gradient
+            if averaging(optimizer):  # what the other ranks have is known when all of them have ended
+                self._parts.append((total, rounding))
+                return own * place()[1] if optimizer.loss_reduction == "mean" else own
             close = np.isclose(handed * own, total, rtol=1e-3, atol=rounding)
             if (close | ~np.isfinite(total)).all():
                 return own
-        raise UsageError(
-            "the gradient handed to the optimizer is not the noised sum divided by Opacus's expected batch size",
-            allowed="a public constant: a divisor that is read from one world's run could give the coin away",
-            got=f"step {len(self._sums) + 1}",
-            remedy="divisor= the expected batch size (1 for a loss that is summed)",
-        )
+        raise another_divisor(len(self._sums))
 
     def transcript(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(steps, K) projections of the sums, and the (steps,) bounds in force.
@@ -88,6 +92,10 @@ class Watch(Observer):
                 remedy="train for at least one step, with Opacus's optimizer, in this process",
             )
         return np.stack(self._sums), np.array(self._bounds)
+
+    def share(self) -> Share:
+        """Of this rank, where several train together."""
+        return Share(len(self._sums), tuple(self._parts))
 
 
 def check_width(directions: Directions, optimizer: Any) -> None:
