@@ -1,29 +1,31 @@
 """The audit itself: claim, game, trials, evidence, report. It knows no concrete class; defaults.py names the parts."""
 
 import time
-from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dpaudit import defaults
-from dpaudit._conclude import coins, conclude, row
+from dpaudit._conclude import coins, conclude
 from dpaudit._definition import Audit
 from dpaudit._facts import Facts
-from dpaudit._pilot import PilotRefusal, check_pilot
-from dpaudit._preflight import before_trials
+from dpaudit._pilot import PilotRefusal
+from dpaudit._play import COST, OUT_OF_TIME, PREFLIGHT, play
 from dpaudit.checks import Findings
 from dpaudit.claim import Claim
 from dpaudit.methods import perfect_trials
 from dpaudit.methods.protocol import Method
 from dpaudit.neighbors import Neighbors
 from dpaudit.report import Note, Report
-from dpaudit.trials import Game, Ledger, Payload, Progress, Runner, Schedule, Session, Status
+from dpaudit.trials import Columns, Interrupts, Ledger, Progress, Schedule, Session, StopNow
 
 __all__ = ["audit", "judge_ledger", "run"]
 
 _SECONDS = "wall seconds"
-_PREFLIGHT = "preflight"
+ENDED = "ended"
+"""Key of the ledger's state: when its last run ended, UTC in ISO form. The machine's clock; no part of any verdict."""
+_OTHER_CODE = "other code"
 
 
 def audit(train: Any, neighbors: Neighbors, *, claim: Claim, **settings: Any) -> Report:
@@ -43,7 +45,7 @@ def run(
     fingerprint = definition.fingerprint(code)
     facts = definition.facts(fingerprint, reproduce=reproduce)
     if perfect_trials(method, claim, facts.confidence, coins(facts.seed, facts.max_trials)) is None:
-        return conclude(facts, claim, method, ())
+        return conclude(facts, claim, method, Columns.of((), ()))
     with Ledger.open(
         None if definition.ledger is None else Path(definition.ledger),
         fingerprint=fingerprint,
@@ -52,11 +54,17 @@ def run(
         fresh=fresh,
     ) as ledger:
         if not ledger.finished or facts.max_trials > Facts.from_dict(ledger.facts).max_trials:
+            _note_other_code(ledger, facts)
             ledger.reopen()
             ledger.update_facts(max_trials=facts.max_trials, reproduce=facts.reproduce)
+            ledger.set_state(ENDED, None)
             try:
-                _play(definition, ledger, method, claim, progress)
-                ledger.finish()
+                with Interrupts() as interrupts:
+                    play(definition, ledger, method, claim, progress, interrupts)
+                if ledger.state(OUT_OF_TIME) is None:
+                    ledger.finish()
+            except StopNow:
+                raise
             except KeyboardInterrupt:
                 pass  # what was finished is judged; that it is not all is in the report
             except Exception as error:
@@ -64,6 +72,7 @@ def run(
                     ledger.discard()  # or it would refuse the function once it is mended
                 raise
             ledger.set_state(_SECONDS, time.monotonic() - start + (ledger.state(_SECONDS) or 0.0))
+            ledger.set_state(ENDED, datetime.now(UTC).isoformat(timespec="milliseconds"))
         return judge_ledger(ledger, claim, method)
 
 
@@ -73,59 +82,42 @@ def judge_ledger(ledger: Ledger, claim: Claim, method: Method) -> Report:
     Raises:
         AuditError: the ledger was altered, or is damaged.
     """
-    facts, written, late = Facts.from_dict(ledger.facts), ledger.outcomes(), ledger.after_stop()
-    Schedule(facts.seed).require(outcome.trial for outcome in written)
+    facts = Facts.from_dict(ledger.facts)
+    written = ledger.follow(Schedule(facts.seed))
     notes = [Note("extra-statistics", text) for text in ledger.notes()]
+    if changed := ledger.state(_OTHER_CODE):
+        text = f"{', '.join(changed)} changed after the first trials were played: they may not all be of one mechanism"
+        notes.append(Note("code-changed", text))
     if not ledger.finished:
-        notes.insert(0, Note("unfinished", "stopped before its end; what was finished is kept, --resume goes on"))
+        notes.insert(0, _unfinished(ledger.state(OUT_OF_TIME)))
     report = conclude(
         facts,
         claim,
         method,
-        [outcome for outcome in written if outcome.trial.index not in late],
-        names=ledger.names or (),
+        written.counted(facts.max_trials),
         pilot=Session.kept_pilot(ledger),
         notes=notes,
         seconds=ledger.state(_SECONDS),
-        preflight=None if (kept := ledger.state(_PREFLIGHT)) is None else Findings.from_dict(kept),
+        preflight=None if (kept := ledger.state(PREFLIGHT)) is None else Findings.from_dict(kept),
     )
-    return replace(report, trials=replace(report.trials, after_stop=len(written) - report.trials.completed))
+    cost = ledger.state(COST) or {}
+    return replace(
+        report,
+        trials=replace(report.trials, after_stop=len(written) - report.trials.completed),
+        timings={**report.timings, **{f"estimated_{name}": seconds for name, seconds in cost.items()}},
+    )
 
 
-def _play(definition: Audit, ledger: Ledger, method: Method, claim: Claim, progress: Progress | None) -> None:
-    """Trials in index order until the method stops, a release repeats itself, or they are used up."""
-    mechanism = defaults.as_mechanism(definition.train, definition.neighbors)
-    game = Game(mechanism, definition.neighbors, defaults.as_attack(definition.attack))
-    total, confidence = definition.max_trials, definition.confidence
-    with (
-        Payload(game) as payload,
-        Runner(
-            payload,
-            workers=definition.workers,
-            executor=definition.executor,
-            trial_timeout=definition.trial_timeout,
-        ) as runner,
-        Session(schedule=Schedule(definition.seed), ledger=ledger, runner=runner, max_trials=total) as session,
-        progress or nullcontext(),
-    ):
-        pilot = session.pilot()
-        check_pilot(pilot, count_failures=definition.count_failures)
-        if definition.preflight and ledger.state(_PREFLIGHT) is None:
-            found = before_trials(definition, payload, pilot)
-            ledger.set_state(_PREFLIGHT, None if found is None else found.to_dict())
-        names = ledger.names or ()
-        if perfect_trials(method, claim, confidence, coins(definition.seed, total), statistics=len(names) + 1) is None:
-            return
-        monitor = method.monitor(claim, confidence, len(names) + 1)
-        seen: set[str | None] = {None}
-        failed = lost = 0
-        for outcome in session.in_order():
-            failed, lost = failed + (outcome.status is Status.FAILED), lost + (outcome.status is Status.LOST)
-            monitor.update(row(outcome, names), included=outcome.trial.included, lost=outcome.status is Status.LOST)
-            if progress is not None:
-                done = outcome.trial.index + 1
-                progress.update(done=done, total=total, failed=failed, lost=lost, evidence=monitor.summary())
-            if monitor.stopped or (outcome.digest in seen and outcome.digest is not None):
-                session.stop(outcome.trial.index)
-                break
-            seen.add(outcome.digest)
+def _unfinished(limit: float | None) -> Note:
+    kept = "what was finished is kept, --resume goes on"
+    if limit is None:
+        return Note("unfinished", f"stopped before its end; {kept}")
+    return Note("time-limit", f"no trial was started that would have ended after {limit:g} s; {kept}")
+
+
+def _note_other_code(ledger: Ledger, facts: Facts) -> None:
+    """Before an audit goes on: which modules are not what they were when it began. The spec itself may not change."""
+    before, now = Facts.from_dict(ledger.facts).evidence.get("code", {}), facts.evidence["code"]
+    changed = sorted(name for name in {**before, **now} if before.get(name) != now.get(name))
+    if changed and ledger.count():
+        ledger.set_state(_OTHER_CODE, sorted({*changed, *(ledger.state(_OTHER_CODE) or ())}))

@@ -1,5 +1,6 @@
 """From the finished trials to the report: the same for a live run, a resumed one and a ledger read years later."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,21 +15,21 @@ from dpaudit.evidence import TestResult, Verdict
 from dpaudit.methods import perfect_trials
 from dpaudit.methods.beside import bound_beside, family_bound
 from dpaudit.methods.control import fixed_size_trials, positive_control
-from dpaudit.methods.protocol import Method
+from dpaudit.methods.protocol import Method, Monitor
 from dpaudit.report import History, Note, Report, TrialCounts
 from dpaudit.scores import Scores
-from dpaudit.trials import Outcome, Pilot, Schedule, Status
+from dpaudit.trials import Columns, Outcome, Pilot, Schedule, Status
 
-__all__ = ["FAILED", "coins", "conclude", "row"]
+__all__ = ["FAILED", "coins", "conclude", "replay", "row"]
 
 FAILED = "failed"  # the harness's own 0/1 statistic: the mechanism raised
 _FAR = 2_000
+_BLOCK = 4096
 
 
 def coins(seed: int, trials: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """The first coins of the audit with this seed."""
-    schedule = Schedule(seed)
-    return np.array([schedule.trial(i).included for i in range(trials)], dtype=bool)
+    return Schedule(seed).coins(trials)
 
 
 def row(outcome: Outcome, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -37,65 +38,68 @@ def row(outcome: Outcome, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.f
     return np.array([*values, float(outcome.status is Status.FAILED)])
 
 
-def table(outcomes: Sequence[Outcome], names: Sequence[str]) -> Scores:
+def table(trials: Columns) -> Scores:
     """All trials as scores, in index order, `failed` as the last statistic."""
-    return Scores.from_table(
-        np.array([row(outcome, names) for outcome in outcomes]).reshape(len(outcomes), len(names) + 1),
-        np.array([outcome.trial.included for outcome in outcomes], dtype=bool),
-        [*names, FAILED],
-        lost=np.array([outcome.status is Status.LOST for outcome in outcomes], dtype=bool),
-    )
+    return Scores.from_table(trials.table(), trials.included, [*trials.names, FAILED], lost=trials.where(Status.LOST))
 
 
-def repeated_release(outcomes: Sequence[Outcome]) -> tuple[int, int] | None:
-    """The first two trials (by index) whose raw releases are identical; None if there are none."""
-    seen: dict[str, int] = {}
-    for outcome in outcomes:
-        if outcome.digest is not None:
-            if outcome.digest in seen:
-                return seen[outcome.digest], outcome.trial.index
-            seen[outcome.digest] = outcome.trial.index
-    return None
+def replay(monitor: Monitor, trials: Columns) -> int | None:
+    """Feed `monitor` the trials of an interrupted audit; where it stops, or a release repeats an earlier one.
+
+    A monitor that has ``extend(values, included, lost)`` and counts its ``trials`` takes them many at a time.
+    """
+    twice = trials.repeated_release()
+    most = len(trials) if twice is None else twice[1] + 1
+    values, lost, extend = trials.table(), trials.where(Status.LOST), getattr(monitor, "extend", None)
+    for start in range(0, most, _BLOCK if extend else 1):
+        block = slice(start, min(most, start + _BLOCK))
+        if extend:
+            extend(values[block], trials.included[block], lost[block])
+            played = int(getattr(monitor, "trials"))  # noqa: B009  not of the protocol
+        else:
+            monitor.update(values[start], included=bool(trials.included[start]), lost=bool(lost[start]))
+            played = start + 1
+        if monitor.stopped:
+            return played - 1
+    return None if twice is None else twice[1]
 
 
 def conclude(
     facts: Facts,
     claim: Claim,
     method: Method,
-    outcomes: Sequence[Outcome],
+    trials: Columns,
     *,
-    names: Sequence[str] = (),
     pilot: Pilot | None = None,
     notes: Sequence[Note] = (),
     seconds: float | None = None,
     preflight: Findings | None = None,
 ) -> Report:
-    """The report of an audit whose ledger holds `outcomes`.
+    """The report of an audit whose ledger holds `trials`.
 
     Args:
         facts: what was fixed beforehand.
         claim: the claim of the facts.
         method: the method of the facts.
-        outcomes: finished trials in index order, without those after the stop; none after the first gap is counted.
-        names: statistics, without `failed`.
+        trials: those that count.
         pilot: the runs before the first trial, if they were made.
         notes: further health checks.
         seconds: wall clock so far, for a live run.
         preflight: what the watched steps showed, if any were watched.
     """
-    played = [outcome for i, outcome in enumerate(outcomes) if outcome.trial.index == i][: facts.max_trials]
+    played, names = trials, trials.names
     complete = method.anytime or len(played) == facts.max_trials
     test = None
-    if played and complete:
-        test = method.test(table(played, names), claim, facts.confidence)
-        played = played[: test.trials_used]
+    if len(played) and complete:
+        test = method.test(table(played), claim, facts.confidence)
+        played = played.first(test.trials_used)
     path = test.details.get("path") if test else None
     rule = test.details.get("rule", {}) if test else {}
     if test is not None:
         hidden = {k: v for k, v in test.details.items() if k not in ("path", "rule")}
         test = replace(test, details=hidden)
-    scores = table(played, names) if played else None
-    twice = repeated_release(played)
+    scores = table(played) if len(played) else None
+    twice = played.repeated_release()
     perfect = _perfect(facts, claim, method, statistics=len(names) + 1)
     verdict, reason, remedy = _verdict(facts, claim, method, test, scores, twice, perfect)
     bound = family = None
@@ -122,6 +126,7 @@ def conclude(
         canary=facts.canary,
         reproduce=facts.reproduce,
         fingerprint=facts.fingerprint,
+        evidence={**facts.evidence, "ledger": played.digest() if len(played) else None},
         versions=facts.versions,
         notes=(*notes, *_repeats(twice), *health(played, pilot, scores, claim, copies=facts.copies)),
         timings=_timings(played, seconds),
@@ -206,21 +211,21 @@ def _perfect(facts: Facts, claim: Claim, method: Method, *, statistics: int) -> 
         size = min(2 * size, _FAR)
 
 
-def _counts(facts: Facts, played: Sequence[Outcome]) -> TrialCounts:
-    included = sum(outcome.trial.included for outcome in played)
+def _counts(facts: Facts, played: Columns) -> TrialCounts:
+    included = int(played.included.sum())
     return TrialCounts(
         requested=facts.max_trials,
         completed=len(played),
-        failed=sum(outcome.status is Status.FAILED for outcome in played),
-        lost=sum(outcome.status is Status.LOST for outcome in played),
+        failed=int(played.where(Status.FAILED).sum()),
+        lost=int(played.where(Status.LOST).sum()),
         included=included,
         excluded=len(played) - included,
     )
 
 
-def _timings(played: Sequence[Outcome], seconds: float | None) -> dict[str, float]:
-    each = [outcome.seconds for outcome in played]
-    timings = {"trials_seconds": float(sum(each)), "median_trial_seconds": float(np.median(each)) if each else 0.0}
+def _timings(played: Columns, seconds: float | None) -> dict[str, float]:
+    each = played.seconds
+    timings = {"trials_seconds": math.fsum(each), "median_trial_seconds": float(np.median(each)) if len(each) else 0.0}
     return timings if seconds is None else {"wall_seconds": seconds, **timings}
 
 

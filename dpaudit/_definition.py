@@ -7,12 +7,15 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from dpaudit import defaults
+from dpaudit._code import code_digests
 from dpaudit._facts import Facts, fingerprint_digest, versions
 from dpaudit.claim import Claim
 from dpaudit.errors import UsageError, require_confidence
 from dpaudit.methods.protocol import Method
 from dpaudit.neighbors import Neighbors
 from dpaudit.trials import Progress, Schedule
+from dpaudit.trials.deadline import seconds_of
+from dpaudit.trials.executors import EXECUTORS
 
 if TYPE_CHECKING:
     from dpaudit.report import Report
@@ -35,10 +38,15 @@ class Audit:
         confidence: of each statement, in (0, 1).
         max_trials: the most trials; declared beforehand for methods of a fixed size.
         seed: fixes coins and seeds of all trials.
-        executor: a process-based `concurrent.futures.Executor`; None for local processes.
-        workers: how many local processes; None for one a core, 0 for this process.
+        executor: a process-based `concurrent.futures.Executor`, such as Dask's ``client.get_executor()``; its processes
+            may be on other machines. "ray": the Ray cluster that is joined, in RAY_ADDRESS or on this machine
+            (`dpaudit.trials.RayExecutor` for GPUs and addresses). None: local processes.
+        workers: how many local processes; None for one a core, 0 for this process. With an `executor`: how many of
+            its processes to keep busy; None for all.
         ledger: a folder, resumable; None keeps the trials in memory.
         trial_timeout: seconds after which a trial is killed and retried once.
+        time_limit: seconds, or "10m", "2h": no trial is started that would likely end later (`trials.Deadline`); those
+            under way are waited for, what there is is judged, and a later run of the same audit goes on from there.
         count_failures: accept a training function that raises in D1 only (its failures are then the leak).
         threat_model: what the adversary sees, in words, for the report.
         preflight: watch a few steps before the first trial, where there are steps to watch (Opacus, the ensemble):
@@ -54,10 +62,11 @@ class Audit:
     confidence: float = 0.95
     max_trials: int = 1000
     seed: int = 0
-    executor: Executor | None = None
+    executor: Executor | str | None = None
     workers: int | None = None
     ledger: str | PathLike[str] | None = None
     trial_timeout: float | None = None
+    time_limit: float | str | None = None
     count_failures: bool = False
     threat_model: str = defaults.THREAT_MODEL
     preflight: bool = True
@@ -84,6 +93,9 @@ class Audit:
                 remedy="state adjacency= on the claim or on the canary; nothing is converted silently",
             )
         Schedule(self.seed)
+        seconds_of(self.time_limit)
+        if isinstance(self.executor, str) and self.executor not in EXECUTORS:
+            raise UsageError("executor", allowed=f"{', '.join(EXECUTORS)}, or an Executor", got=self.executor)
 
     def fingerprint(self, code: str = "") -> dict[str, str]:
         """Everything that decides the numbers; `code` is the digest of the spec's source."""
@@ -119,7 +131,18 @@ class Audit:
             versions=versions(fingerprint["engine"]),
             reproduce=reproduce or f"this call again, seed={self.seed}",
             fingerprint=fingerprint_digest(fingerprint),
+            evidence={
+                "spec": fingerprint["code"] or None,
+                "code": self.code(),
+                "data": self.neighbors.digest,
+                "experiment": fingerprint,
+            },
         )
+
+    def code(self) -> dict[str, str]:
+        """The user's own modules that take part, with digests of their files."""
+        mechanism = defaults.as_mechanism(self.train, self.neighbors)
+        return code_digests(mechanism, defaults.as_attack(self.attack), self.neighbors)
 
     def group_claim(self) -> Claim:
         """What the claim says about neighbours that differ in all copies of the canary."""

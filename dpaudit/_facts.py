@@ -33,6 +33,8 @@ class Facts:
         versions: package -> version.
         reproduce: the command that repeats the audit.
         fingerprint: digest of everything that decides the numbers.
+        evidence: "spec": digest of the spec's source, None without one; "code": module -> digest, of the user's own
+            modules; "data": digest of the neighbours; "experiment": what `fingerprint` is the digest of.
     """
 
     claim: Mapping[str, Any]
@@ -47,6 +49,7 @@ class Facts:
     versions: Mapping[str, str]
     reproduce: str
     fingerprint: str
+    evidence: Mapping[str, Any]
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "Facts":

@@ -1,7 +1,7 @@
 """Health checks of an experiment: what a reader should know before believing its verdict."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from dpaudit.claim import Claim
 from dpaudit.profiles import DPSGD
 from dpaudit.report import Note
 from dpaudit.scores import Scores
-from dpaudit.trials import Outcome, Pilot, Status, count_notices
+from dpaudit.trials import Columns, Pilot, Status
 
 __all__ = ["health"]
 
@@ -20,9 +20,7 @@ _SAID = "opacus."  # facts of a release that Opacus told
 Facts = Mapping[str, float | str]
 
 
-def health(
-    played: Sequence[Outcome], pilot: Pilot | None, scores: Scores | None, claim: Claim, *, copies: int
-) -> Iterator[Note]:
+def health(played: Columns, pilot: Pilot | None, scores: Scores | None, claim: Claim, *, copies: int) -> Iterator[Note]:
     """What the trials that count, and the runs before them, give reason to say.
 
     Args:
@@ -91,20 +89,20 @@ def _unlike_claim(claim: Claim, facts: Facts) -> Iterator[str]:
             yield f"{name} {claimed:.6g} claimed, {used:.6g} used by opacus"
 
 
-def _ended(played: Sequence[Outcome]) -> Iterator[Note]:
+def _ended(played: Columns) -> Iterator[Note]:
     for status, name, what in (
         (Status.FAILED, "failed-trials", "the training function raised"),
         (Status.LOST, "lost-trials", "the harness lost them; they count against the accusation"),
     ):
-        found = [outcome for outcome in played if outcome.status is status]
-        if found:
-            inside = sum(outcome.trial.included for outcome in found)
-            where = f"{inside} with and {len(found) - inside} without the canary"
-            yield Note(name, f"{where}: {what}; first: {found[0].error}")
+        found = played.where(status)
+        if found.any():
+            inside = int(played.included[found].sum())
+            where = f"{inside} with and {int(found.sum()) - inside} without the canary"
+            yield Note(name, f"{where}: {what}; first: {played.errors.get(int(np.argmax(found)), '')}")
 
 
-def _said(played: Sequence[Outcome]) -> Iterator[Note]:
-    notices = count_notices(played)
+def _said(played: Columns) -> Iterator[Note]:
+    notices = played.said()
     for text, count in list(notices.items())[:_MOST_NOTICES]:
         yield Note("said-by-trials", f"{text} ({count} times)")
     if len(notices) > _MOST_NOTICES:

@@ -11,6 +11,7 @@ from dpaudit.claim import Claim
 from dpaudit.errors import UsageError
 from dpaudit.neighbors import Neighbors, records_in
 from dpaudit.trials import Payload, Pilot
+from dpaudit.trials.shipping import FileSource, Source, source_for
 
 if TYPE_CHECKING:
     from dpaudit._definition import Audit
@@ -104,21 +105,23 @@ def before_trials(audit: "Audit", payload: Payload, pilot: Pilot) -> Findings | 
         if here:
             return preflight(mechanism, audit.neighbors, audit.claim, seed=seed)
         path, digest = payload.file()
-        return _elsewhere(audit.executor, (str(path), digest, audit.claim, seed))
+        given = audit.executor if isinstance(audit.executor, Executor) else None
+        source = FileSource(str(path)) if given is None else source_for(given, path, carried=True)
+        return _elsewhere(given, (source, digest, audit.claim, seed))
     except Exception as error:  # whatever happens there, the audit goes on
         told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return Findings((Finding("preflight", "skipped", f"no steps were watched: {told}"),))
 
 
-def watch_task(path: str, digest: str, claim: Claim, seed: int) -> Findings:
+def watch_task(source: Source, digest: str, claim: Claim, seed: int) -> Findings:
     """What a worker does."""
-    from dpaudit.trials.payload import read_payload
+    from dpaudit.trials.payload import game_of
 
-    game: Any = read_payload(path, digest)
+    game: Any = game_of(source.read(), digest)
     return preflight(game.mechanism, game.neighbors, claim, seed=seed)
 
 
-def _elsewhere(given: Executor | None, task: tuple[str, str, Claim, int]) -> Findings:
+def _elsewhere(given: Executor | None, task: tuple[Source, str, Claim, int]) -> Findings:
     """In a process of its own."""
     from dpaudit.trials.executors import local_executor
 

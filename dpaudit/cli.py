@@ -1,14 +1,17 @@
 """The console entry point: exit codes, and one line for whatever goes wrong.
 
-Exit codes: 0 not refuted, 1 refuted, 2 anything that went wrong, 3 inconclusive, 130 interrupted.
+Exit codes: 0 not refuted, 1 refuted, 2 anything that went wrong, 3 inconclusive, 130 interrupted twice, 143 terminated.
 An exception must never look like an accusation: Python, click and a spec that calls `sys.exit` would all leave with
 code 1. So 1 is left to a command that says so, and everything that can break is imported and run in here.
 """
 
 import os
+import signal
 import sys
 import traceback
 from typing import NoReturn
+
+from dpaudit._streams import usable_streams
 
 __all__ = ["main"]
 
@@ -19,7 +22,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     Args:
         arguments: the words after ``dpaudit``; None for those of this process.
     """
-    words = sys.argv[1:] if arguments is None else arguments
+    with usable_streams():
+        sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(words: list[str]) -> int:
     try:
         from dpaudit.commands import app
 
@@ -29,10 +36,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BaseException as error:
         if "--debug" in words:
             traceback.print_exc()
-        _fail(_told(error))
-    if code == 130:
-        _say("interrupted; what was finished is in the ledger")
-    sys.exit(code or 0)
+        return _failed(_told(error))
+    return _interrupted() if code == 130 else int(code or 0)
+
+
+def _interrupted() -> int:
+    from dpaudit.trials.interrupts import stopped_by
+
+    by = stopped_by()
+    _say(f"{'interrupted' if by is signal.SIGINT else 'terminated'}; what was finished is in the ledger")
+    return 128 + by
 
 
 def _told(error: BaseException) -> str:
@@ -47,13 +60,13 @@ def _told(error: BaseException) -> str:
     return f"internal, {kind}{': ' * bool(message)}{message}; probably a bug of dpaudit, try: --debug to see where"
 
 
-def _fail(message: str) -> NoReturn:
+def _failed(message: str) -> int:
     _say(f"error: {' '.join(message.split())}")
     try:
         sys.stdout.flush()
     except OSError:  # nobody reads it: the interpreter would stumble over the rest at its end, and leave with 120
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(2)
+    return 2
 
 
 def _say(text: str) -> None:

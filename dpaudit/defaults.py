@@ -9,7 +9,7 @@ from dpaudit.attacks.protocol import Attack
 from dpaudit.errors import AuditError, UsageError
 from dpaudit.mechanisms import Function as TrainFunction
 from dpaudit.mechanisms.protocol import Mechanism
-from dpaudit.methods import Betting, ClopperPearson, Fixed, HoldOut, OneRun, OneRunFDP, RankGrid, Stakes
+from dpaudit.methods import Betting, ClopperPearson, Fixed, HoldOut, OneRun, OneRunFDP, RankGrid, RightGuesses, Stakes
 from dpaudit.methods.protocol import Method
 from dpaudit.neighbors import Neighbors, WithGradient
 from dpaudit.scores import Game
@@ -86,10 +86,11 @@ def method_from_dict(facts: Mapping[str, Any]) -> Method:
                 rules = {rule.name: rule for rule in (Fixed, HoldOut, RankGrid)}
                 parameters = dict(facts["thresholds"])
                 return ClopperPearson(rules[parameters.pop("name")](**parameters), facts["selection"])
+            case RightGuesses.name:
+                return RightGuesses(facts["threshold"], facts["statistic"])
             case name:
-                raise UsageError(
-                    "a method of the user's own", allowed=f"{Betting.name}, {ClopperPearson.name}", got=name
-                )
+                known = ", ".join(method.name for method in (Betting, ClopperPearson, RightGuesses))
+                raise UsageError("a method of the user's own", allowed=known, got=name)
     except (KeyError, TypeError):
         raise AuditError("the ledger is damaged: its method cannot be read") from None
 

@@ -117,10 +117,11 @@ class Scores:
         *,
         ordered: bool = True,
         lost: NDArray[np.bool_] | None = None,
+        game: Game = Game.MANY_RUNS,
     ) -> "Scores":
         """From a ready (n, k) table, such as a ledger's; NaN columns are allowed here."""
         made = cls.__new__(cls)
-        made._set(values, included_mask, names, Game.MANY_RUNS, ordered, lost)
+        made._set(values, included_mask, names, game, ordered, lost)
         return made
 
     def __len__(self) -> int:

@@ -1,7 +1,8 @@
 """The commands: thin; everything they do can be done from Python. `dpaudit.cli.main` runs them."""
 
-from dpaudit.commands import audit, measure, membership, numbers
+from dpaudit.commands import audit, gate, measure, membership, numbers
 from dpaudit.commands.app import app
+from dpaudit.commands.verify import verify as verify_command
 
 __all__ = ["app"]
 
@@ -13,6 +14,8 @@ for command in (  # in the order that --help lists them
     numbers.plan,
     audit.report,
     audit.combine,
+    gate.gate,
+    verify_command,
     measure.bench,
     measure.zoo,
     membership.membership,

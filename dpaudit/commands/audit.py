@@ -4,11 +4,29 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dpaudit.commands.app import EXIT, AsJson, Confidence, Data, Debug, load, reproduce, say, show
+
+if TYPE_CHECKING:
+    from dpaudit.report import Report
+
+Redact = Annotated[
+    bool, typer.Option("--redact", help="Leave out whatever tells of single trials: coins, counts, errors, the path.")
+]
+
+
+def _hand_over(report: "Report", folder: Path, *, redact: bool, as_json: bool) -> None:
+    """Files, text and JSON, all of them redacted if one is."""
+    from dpaudit.report.redaction import redacted
+
+    made = redacted(report) if redact else report
+    made.save(folder)
+    show(str(made), made.to_dict() if as_json else None)
+    if redact:
+        say(f"keep the ledger in {folder} to yourself: it holds every trial, which no redaction reaches")
 
 
 def run(
@@ -22,22 +40,35 @@ def run(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished audit.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the trials in --out and begin again.")] = False,
+    executor: Annotated[
+        str | None, typer.Option(help="Where trials run: local, or ray (the cluster that is joined or in RAY_ADDRESS).")
+    ] = None,
     trial_timeout: Annotated[float | None, typer.Option(help="Seconds a trial may take.")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Start no trial that would end later: seconds, or 10m, 2h. --resume goes on.")
+    ] = None,
     data: Data = None,
     no_preflight: Annotated[
         bool, typer.Option("--no-preflight", help="Watch no steps before the first trial.")
     ] = False,
+    redact: Redact = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Audit a training function: play trials until the claim is refuted or they are used up.
 
+    Defaults come from [tool.dpaudit] in the pyproject.toml nearest to the spec, unless a flag or the spec says more.
+
     Example: dpaudit run examples/opacus_digits.py --seed 7 --out runs/digits
     """
     from dpaudit._facts import fingerprint_digest
+    from dpaudit._settings import read_settings
     from dpaudit._spec import load_spec
     from dpaudit.trials import Progress
 
+    settings = read_settings(spec)
+    if data is None and settings.use_data():
+        data = settings.data
     loaded = load(load_spec, spec, data)
     given: dict[str, Any] = {
         "seed": seed,
@@ -45,14 +76,22 @@ def run(
         "workers": workers,
         "confidence": confidence,
         "trial_timeout": trial_timeout,
+        "time_limit": time_limit,
+        "executor": executor,
         "preflight": False if no_preflight else None,
     }
-    audit = replace(loaded.audit, **{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    audit, taken = settings.apply(loaded.audit)
+    audit = replace(audit, **given)
+    taken = {name: value for name, value in taken.items() if name not in given}
     if out is None and audit.ledger is not None:
         out = Path(audit.ledger)
     elif out is None:
-        out = Path("runs") / f"{spec.stem}-{fingerprint_digest(audit.fingerprint(loaded.code))[:8]}"
-    typed = {"--trials": trials, "--confidence": confidence, "--trial-timeout": trial_timeout, "--data": data}
+        out = (settings.out or Path("runs")) / f"{spec.stem}-{fingerprint_digest(audit.fingerprint(loaded.code))[:8]}"
+    decisive = {"--trials": "max_trials", "--confidence": "confidence", "--trial-timeout": "trial_timeout"}
+    typed = {flag: given.get(name, taken.get(name)) for flag, name in decisive.items()} | {"--data": data}
+    if taken:
+        say(f"from {settings.path}: " + ", ".join(f"{name}={value}" for name, value in taken.items()))
     with redirect_stdout(sys.stderr):
         report = replace(audit, ledger=out).run(
             resume=resume,
@@ -61,8 +100,7 @@ def run(
             reproduce=reproduce("run", spec, {"--seed": audit.seed, **typed}),
             code=loaded.code,
         )
-    report.save(out)
-    show(str(report), report.to_dict() if as_json else None)
+    _hand_over(report, out, redact=redact, as_json=as_json)
     say(f"report in {out}")
     raise typer.Exit(EXIT[report.verdict])
 
@@ -90,6 +128,7 @@ def preflight(
 
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that an audit was run in (--out).")],
+    redact: Redact = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -105,8 +144,7 @@ def report(
     with Ledger.read_only(folder) as ledger:
         facts = Facts.from_dict(ledger.facts)
         made = judge_ledger(ledger, facts.the_claim(), method_from_dict(facts.method))
-    made.save(folder)
-    show(str(made), made.to_dict() if as_json else None)
+    _hand_over(made, folder, redact=redact, as_json=as_json)
     raise typer.Exit(EXIT[made.verdict])
 
 

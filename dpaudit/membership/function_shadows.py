@@ -99,7 +99,7 @@ class FunctionShadows:
         *,
         non_finite: Literal["refuse", "least"] = "refuse",
         workers: int | None = None,
-        executor: Executor | None = None,
+        executor: Executor | str | None = None,
         progress: Told | None = None,
     ) -> Signals:
         """Trains the models that `store` does not have yet and asks each about all records.
@@ -108,7 +108,7 @@ class FunctionShadows:
             store: folder that keeps the signals of the models that are done; a run that ended early goes on there.
             non_finite: as for `Signals`.
             workers: processes, one model each at a time; 0: in this process; None: one a core.
-            executor: the user's own instead.
+            executor: the user's own instead; "ray": as in `dpa.Audit`.
             progress: told (done, total).
 
         Raises:

@@ -25,7 +25,7 @@ def run_all(
     fingerprint: dict[str, str],
     store: str | os.PathLike[str] | None,
     workers: int | None,
-    executor: Executor | None,
+    executor: Executor | str | None,
     most: int,
     progress: Told | None,
     begin_here: Callable[[int], bool] = lambda models: True,

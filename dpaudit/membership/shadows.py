@@ -99,7 +99,7 @@ class Shadows:
         store: str | os.PathLike[str] | None = None,
         *,
         workers: int | None = None,
-        executor: Executor | None = None,
+        executor: Executor | str | None = None,
         chunk: int | None = None,
         progress: Told | None = None,
     ) -> NDArray[np.float32]:
@@ -108,7 +108,7 @@ class Shadows:
         Args:
             store: folder that keeps what is done; a run that ended early goes on there. None: nothing is kept.
             workers: processes; 0: this one; None: as many as cores, once it takes more than seconds.
-            executor: the user's own instead.
+            executor: the user's own instead; "ray": as in `dpa.Audit`.
             chunk: the most models in one part. No result depends on workers or chunk.
             progress: told (done, total) after each part.
 
@@ -141,7 +141,7 @@ class Shadows:
         outputs: bool = False,
         non_finite: Literal["refuse", "least"] = "refuse",
         workers: int | None = None,
-        executor: Executor | None = None,
+        executor: Executor | str | None = None,
         progress: Told | None = None,
     ) -> Signals:
         """What the models say about records; by default about those they were trained on, and the population.

@@ -1,19 +1,32 @@
 """Where trials run: local processes, this process, or an executor of the user's."""
 
 import multiprocessing
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from dpaudit.errors import UsageError
 from dpaudit.trials.worker import prepare
 
-__all__ = ["SerialExecutor", "available_cores", "check_executor", "local_executor"]
+__all__ = [
+    "EXECUTORS",
+    "SerialExecutor",
+    "available_cores",
+    "check_executor",
+    "local_executor",
+    "opened",
+    "processes_of",
+]
+
+EXECUTORS = ("local", "ray")
+"""Those that have a name."""
 
 # One thread per worker: the workers are the parallelism. A fixed hash seed gives sets of strings one order in all
 # workers, so that a training function that iterates over one is not called irreproducible.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -29,10 +42,17 @@ def available_cores() -> int:
 
 
 def local_executor(workers: int) -> Executor:
-    """A pool of `workers` >= 1 fresh local processes, one thread each."""
+    """A pool of `workers` >= 1 fresh local processes, one thread each.
+
+    With psutil loky replaces a worker that holds 300 MB (LOKY_MAX_MEMORY_LEAK_SIZE bytes) more than after its first
+    task, between two tasks. It warns of that, and would break the pool where warnings are errors.
+    """
+    import warnings
+
     import loky
 
-    pool: Executor = loky.ProcessPoolExecutor(workers, initializer=prepare, env=_ENVIRONMENT)
+    warnings.filterwarnings("default", message="A worker (was restarted|stopped) while some jobs", category=UserWarning)
+    pool: Executor = loky.ProcessPoolExecutor(workers, initializer=prepare, initargs=(os.getpid(),), env=ENVIRONMENT)
     return pool
 
 
@@ -50,6 +70,37 @@ class SerialExecutor(Executor):
         except BaseException as error:
             future.set_exception(error)
         return future
+
+
+@contextmanager
+def opened(executor: Executor | str | None) -> Iterator[Executor | None]:
+    """The executor of that name inside the block, ended behind it; one of the user's is handed on and left open.
+
+    Raises:
+        UsageError: no such name, or that cannot be had here (no Ray, no cluster to join).
+    """
+    match executor:
+        case "local":
+            yield None
+        case "ray":
+            from dpaudit.trials.ray_executor import RayExecutor
+
+            with RayExecutor() as made:
+                yield made
+        case str():
+            raise UsageError("executor", allowed=f"{', '.join(EXECUTORS)}, or an Executor", got=executor)
+        case _:
+            yield executor
+
+
+def processes_of(executor: Executor) -> int:
+    """How many tasks `executor` runs at a time, as far as it says; else this machine's cores."""
+    for name in ("workers", "num_workers", "_max_workers"):  # ours, mpi4py's, the standard library's and loky's
+        found = getattr(executor, name, None)
+        if isinstance(found, int) and found > 0:
+            return found
+    threads = getattr(getattr(executor, "_client", None), "nthreads", None)  # of Dask's executor; one trial a process
+    return (len(threads()) if callable(threads) else 0) or available_cores()
 
 
 def check_executor(executor: Executor) -> None:

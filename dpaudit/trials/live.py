@@ -30,6 +30,13 @@ class LiveLine:
             self._last = now
             print(line, file=self._stream, flush=True)
 
+    def say(self, line: str) -> None:
+        """Print a line that stays, above the one that is rewritten."""
+        if self._live is not None:
+            self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(line, file=self._stream, flush=True)
+
     def __enter__(self) -> Self:
         if self._stream.isatty():
             from rich import progress

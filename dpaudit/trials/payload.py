@@ -1,7 +1,5 @@
 """The game as one file, shipped once a worker; a task then carries a handful of numbers."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -12,9 +10,10 @@ from typing import Any, Self
 from dpaudit.errors import AuditError, UsageError
 from dpaudit.trials.by_value import modules_by_value
 from dpaudit.trials.game import Game
+from dpaudit.trials.leftovers import folder_of_this_process, give_up, sweep
 from dpaudit.trials.text import describe
 
-__all__ = ["Payload", "PayloadError", "read_payload", "registered"]
+__all__ = ["Payload", "PayloadError", "game_of", "read_payload", "registered"]
 
 
 class PayloadError(AuditError):
@@ -41,20 +40,28 @@ class Payload:
         """The file and the digest of its content; written on the first call.
 
         Raises:
-            UsageError: the game cannot be pickled.
+            UsageError: the game cannot be pickled, or no temporary folder takes it.
         """
         if self._written is None:
             content = self._dump()
-            folder = Path(tempfile.mkdtemp(prefix="dpaudit-"))  # mode 0700
-            path = folder / "game.pickle"
-            path.write_bytes(content)
-            self._written = path, _digest(content)
+            sweep()
+            try:
+                path = folder_of_this_process() / "game.pickle"
+                self._written = path, _digest(content)  # before it is written: a full disk leaves no folder
+                path.write_bytes(content)
+            except OSError as error:
+                self.close()
+                raise UsageError(
+                    "the game cannot be written to a temporary folder, from which workers read it",
+                    got=error.strerror,
+                    remedy="TMPDIR=/somewhere/else, or --workers 0",
+                ) from None
         return self._written
 
     def close(self) -> None:
         """Delete the file."""
         if self._written is not None:
-            shutil.rmtree(self._written[0].parent, ignore_errors=True)
+            give_up(self._written[0].parent)
             self._written = None
 
     def __enter__(self) -> Self:
@@ -87,17 +94,23 @@ def read_payload(path: str, digest: str) -> Game:
     Raises:
         PayloadError: missing, changed, or it does not load here.
     """
-    import pickle
-
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise PayloadError(
-            f"a worker cannot read the audit's payload ({describe(error)}); "
-            "an executor on other machines needs TMPDIR on a shared file system"
-        ) from None
+        raise PayloadError(f"a worker cannot read the audit's payload ({describe(error)})") from None
+    return game_of(content, digest)
+
+
+def game_of(content: bytes, digest: str) -> Game:
+    """The game that `content` is the pickle of, after it was checked against `digest`.
+
+    Raises:
+        PayloadError: changed, or it does not load here.
+    """
+    import pickle
+
     if _digest(content) != digest:
-        raise PayloadError(f"the audit's payload {path} is not the one that was written")
+        raise PayloadError("the audit's payload is not the one that was written")
     try:
         game: Any = pickle.loads(content)
     except Exception as error:

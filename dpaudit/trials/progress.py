@@ -8,7 +8,7 @@ from typing import Self, TextIO
 
 from dpaudit.trials.live import LiveLine
 
-__all__ = ["Progress", "time_left"]
+__all__ = ["Progress", "duration", "time_left"]
 
 
 class Progress:
@@ -41,6 +41,10 @@ class Progress:
         text = _line(done, total, failed, lost, evidence, rest)
         self._line.show(text, done=done, total=total, now=now)
 
+    def say(self, line: str) -> None:
+        """Print a line that stays: what is known before it starts."""
+        self._line.say(line)
+
     def __enter__(self) -> Self:
         self._line.__enter__()
         return self
@@ -55,11 +59,15 @@ def time_left(done: int, to_do: int, seconds: float) -> str:
     """``"3 min left"`` at the speed so far; empty while nothing is known."""
     if done < 1 or to_do < 1:
         return ""
-    rest = seconds / done * to_do
+    return f"at most {duration(seconds / done * to_do)} left"
+
+
+def duration(seconds: float) -> str:
+    """``"1.5 h"``, ``"2.0 min"``, ``"40 s"``."""
     for size, unit in ((3600.0, "h"), (60.0, "min")):
-        if rest >= size:
-            return f"at most {rest / size:.1f} {unit} left"
-    return f"at most {rest:.0f} s left"
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
 def _line(done: int, total: int, failed: int, lost: int, evidence: str, rest: str) -> str:

@@ -2,20 +2,23 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future
 from concurrent.futures import wait as wait_for
 from types import TracebackType
 from typing import Any, Self
 
 from dpaudit.errors import AuditError, UsageError
 from dpaudit.trials.chunks import Chunks
-from dpaudit.trials.executors import SerialExecutor, available_cores, check_executor, local_executor
+from dpaudit.trials.executors import SerialExecutor, available_cores, check_executor, local_executor, processes_of
 from dpaudit.trials.flights import Flight, Flights
 from dpaudit.trials.payload import Payload
+from dpaudit.trials.shipping import Carried, Missing, Source, source_for
 from dpaudit.trials.text import describe, trace_of
 from dpaudit.trials.trial import Outcome, Trial
-from dpaudit.trials.worker import marker, play_task
+from dpaudit.trials.worker import marker, place, play_far, play_task
+
+Landed = Future[Any]
 
 __all__ = ["Runner"]
 
@@ -29,17 +32,23 @@ class Runner:
     A trial whose worker dies, or that runs past the limit, is retried once, alone, with the same coin and seed;
     the second time it is LOST (a new seed, or dropping it, would make accusations of innocent mechanisms).
     Trials that merely shared the pool with it are run again without counting that. Where the mechanism trains many at
-    once, a flight is a chunk of consecutive trials; when one dies or runs past its limit, its trials are retried one
-    by one.
+    once, or tasks travel far, a flight is a chunk of consecutive trials; when one dies or runs past its limit, its
+    trials are retried one by one.
+
+    To an executor of the user's, whose processes may be on other machines, go tasks that name the game's file (or
+    Ray's object); a worker that cannot read it says so, and gets the game inside its next task, once. Whatever
+    such an executor raises instead of a result costs the flight a retry, with the same coins and seeds, and no other
+    flight anything.
 
     Args:
         payload: the game.
         workers: processes; 0 plays in this process; None takes every available core. With an `executor`: how many
-            trials to keep under way there.
+            processes to keep busy there; None: as many as it says it has.
         executor: the user's own, instead of local processes. It is not shut down.
         trial_timeout: seconds a trial may take (a chunk as many as all its trials); local processes only, because it
             ends with a kill.
-        chunks: how many trials travel together; None: one, or what measurement says if the mechanism trains many.
+        chunks: how many trials travel together; None: one, or what measurement says if the mechanism trains many or
+            there is an `executor`.
 
     Raises:
         UsageError: an executor of threads, impossible numbers.
@@ -70,20 +79,31 @@ class Runner:
             )
         self._payload, self._given, self._timeout = payload, executor, trial_timeout
         self._pool: Executor | None = None
-        self._chunks = chunks or (Chunks() if payload.game.many else Chunks(1))
+        self._far = None if isinstance(executor, SerialExecutor) else executor
+        self._source: Source | None = None
+        self._chunks = chunks or (Chunks() if payload.game.many or self._far is not None else Chunks(1))
         self._barren_breaks = 0
         self._ready: deque[Outcome] = deque()
-        self.workers = 1 if isinstance(executor, SerialExecutor) else workers or available_cores()
+        self.workers = workers or available_cores()
         if isinstance(executor, SerialExecutor):
+            self.workers = 1
             self._flights = Flights(slots=1, window=1)
+        elif executor is not None:  # one queued for each, since the way is long
+            self.workers = workers or processes_of(executor)
+            self._flights = Flights(slots=2 * self.workers, window=4 * self.workers, shared_fate=False)
         else:  # one or more queued, so that no worker waits for the coordinator
             extra = max(1, self.workers // 4)
             self._flights = Flights(slots=self.workers + extra, window=2 * self.workers + 1)
 
-    def run(self, trials: Iterable[Trial]) -> Iterator[Outcome]:
+    def run(self, trials: Iterable[Trial], room: Callable[[int], int] | None = None) -> Iterator[Outcome]:
         """Outcomes of `trials` in completion order; pulls from `trials` only what can start now.
 
         Close the iterator, or stop asking, and nothing new is started; `drain` has what is under way.
+
+        Args:
+            trials: in the order in which they start.
+            room: told how many flights each worker has before it, how many trials of `trials` may be started now.
+                Once it is 0 and what is under way has ended, the iterator ends.
 
         Raises:
             AuditError: no trial can run (the payload does not load, workers die before they begin, the user's executor
@@ -94,13 +114,19 @@ class Runner:
         here = isinstance(self._given, SerialExecutor)  # starting a trial here is running it: only when it is asked for
         while True:
             if not (here and self._ready):
-                self._fill(source)  # before anything is handed on: no worker waits for what the reader does with it
+                self._fill(source, room)  # before anything is handed on: no worker waits for the reader
             if self._ready:
                 yield self._ready.popleft()
             elif self._flights.flying:
                 self._land()
             elif not self._flights.waiting():
                 return
+
+    def landed(self) -> list[Outcome]:
+        """Outcomes that ended besides the one that was just yielded, without waiting; they are not yielded again."""
+        ended = list(self._ready)
+        self._ready.clear()
+        return ended
 
     def drain(self, *, wait: bool = True) -> Iterator[Outcome]:
         """What is still under way; trials no worker has taken yet are called off.
@@ -109,8 +135,8 @@ class Runner:
             wait: until they end; else only those that have.
         """
         flights = self._flights
-        for future in list(flights.flying):
-            if future.cancel():
+        for future in list(flights.flying) if wait or self._given is not None else ():
+            if future.cancel():  # not where the pool is to be killed: loky stumbles over cancelled futures then
                 flights.landed(future)
         flights.again.clear()
         if wait:
@@ -123,7 +149,7 @@ class Runner:
 
     def close(self) -> None:
         """End the local workers, at once if they are busy."""
-        for future in list(self._flights.flying):
+        for future in list(self._flights.flying) if self._given is not None else ():
             future.cancel()
         busy = any(not future.done() for future in self._flights.flying)
         self._flights.flying.clear()
@@ -137,28 +163,36 @@ class Runner:
     ) -> None:
         self.close()
 
-    def _fill(self, source: Iterator[Trial]) -> None:
-        while (flight := self._flights.next(source, self._chunks.size)) is not None:
+    def _fill(self, source: Iterator[Trial], room: Callable[[int], int] | None) -> None:
+        while (flight := self._flights.next(source, self._size(room))) is not None:
             try:
-                future = self._submit(flight.trials)
+                future = self._submit(flight)
             except BrokenExecutor as error:
                 self._flights.retry(flight)
                 self._after_break(error)
                 return
-            except RuntimeError as error:  # shut down behind our back, or the interpreter is ending
+            except AuditError:
+                raise
+            except Exception as error:  # shut down behind our back, its cluster gone, or the interpreter is ending
                 raise AuditError(f"the executor takes no trials: {describe(error)}") from error
             self._flights.flying[future] = flight
 
-    def _submit(self, trials: tuple[Trial, ...]) -> Future[list[Outcome]]:
+    def _size(self, room: Callable[[int], int] | None) -> int:
+        size = self._chunks.size
+        return size if room is None else min(size, room(len(self._flights.flying) // self.workers))
+
+    def _submit(self, flight: Flight) -> Landed:
         if isinstance(self._given, SerialExecutor):
-            return self._given.submit(self._payload.game.play_all, trials)
+            return self._given.submit(self._payload.game.play_all, flight.trials)
         path, digest = self._payload.file()
-        if self._given is None and self._pool is None:
+        if self._far is not None:
+            if self._source is None:
+                self._source = source_for(self._far, path)
+            source = Carried(path.read_bytes()) if flight.carry else self._source
+            return self._far.submit(play_far, source, digest, flight.trials, flight.attempts, place())
+        if self._pool is None:
             self._pool = local_executor(self.workers)
-        executor = self._given or self._pool
-        if executor is None:  # cannot be
-            raise AuditError("no executor")
-        return executor.submit(play_task, str(path), digest, trials)
+        return self._pool.submit(play_task, str(path), digest, flight.trials)
 
     def _land(self) -> None:
         """Wait until something happens, and deal with it."""
@@ -170,11 +204,11 @@ class Runner:
         elif self._timeout is not None:
             self._after_timeouts(self._timeout)
 
-    def _settle(self, done: Iterable[Future[list[Outcome]]]) -> BrokenExecutor | None:
+    def _settle(self, done: Iterable[Landed]) -> BrokenExecutor | None:
         """Take in the results among `done`; those a broken pool took down stay in flight."""
         broken = None
         for future in sorted(done, key=lambda f: self._flights.flying[f].position):
-            error = None if future.cancelled() else future.exception()
+            error = CancelledError("by the executor") if future.cancelled() else future.exception()
             if isinstance(error, BrokenExecutor):
                 broken = error
                 continue
@@ -182,14 +216,28 @@ class Runner:
             self._began(flight, forget=True)
             if isinstance(error, (AuditError, KeyboardInterrupt)):
                 raise error
+            if error is not None and self._far is not None:  # a dead worker or node, or what is its own trouble
+                alone = len(flight.trials) == 1  # of many nobody knows whose fault it was
+                self._chunks.died(len(flight.trials))
+                self._retry(flight, struck=alone, why=describe(error), trace=trace_of(error))
+                self._barren_breaks += flight.strikes >= 2
+                if self._barren_breaks >= _BARREN_BREAKS + 2 * self.workers:
+                    raise AuditError(
+                        f"the executor lost {self._barren_breaks} trials in a row ({describe(error)}); "
+                        "what has ended is recorded: try: resume once it works"
+                    ) from error
+                continue
             self._barren_breaks = 0
             if error is not None and len(flight.trials) > 1:
                 self._flights.retry(flight, together=False)
-            elif error is not None:  # a result that cannot travel, an executor's own trouble
+            elif error is not None:  # a result that cannot travel
                 self._lost(flight, describe(error), trace=trace_of(error))
-            elif not future.cancelled():
-                self._ready.extend(future.result())
-                self._chunks.landed(future.result())
+            elif isinstance(made := future.result(), Missing):
+                flight.carry = True
+                self._flights.retry(flight)
+            else:
+                self._ready.extend(made)
+                self._chunks.landed(made)
         return broken
 
     def _after_break(self, error: BrokenExecutor) -> None:
@@ -225,22 +273,22 @@ class Runner:
         flying.clear()
         return left
 
-    def _retry(self, flight: Flight, *, struck: bool, why: str) -> bool:
+    def _retry(self, flight: Flight, *, struck: bool, why: str, trace: str = "") -> bool:
         self._began(flight, forget=True)
         flight.strikes += struck
         if struck:
             self._chunks.died(len(flight.trials))
         if flight.strikes >= 2:
-            self._lost(flight, why)
+            self._lost(flight, why, trace=trace)
         else:
-            self._flights.retry(flight)
+            self._flights.retry(flight, together=self._far is None)
         return struck
 
     def _lost(self, flight: Flight, why: str, *, trace: str = "") -> None:
         self._ready.extend(Outcome.lost(trial, why, trace=trace) for trial in flight.trials)
 
     def _began(self, flight: Flight, *, forget: bool = False) -> bool:
-        if isinstance(self._given, SerialExecutor):
+        if self._given is not None:  # nobody's death is anybody else's, and there is no time limit
             return True
         sign = marker(self._payload.file()[0], flight.trials[0].index)
         began = sign.exists()
@@ -255,5 +303,5 @@ class Runner:
             pool.shutdown(wait=True, **how)  # afterwards every future is settled
 
 
-def _failed(future: Future[list[Outcome]]) -> bool:
+def _failed(future: Landed) -> bool:
     return future.cancelled() or future.exception() is not None

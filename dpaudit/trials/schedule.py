@@ -1,14 +1,18 @@
 """Coins and seeds: everything random that the harness itself decides, fixed by the audit's seed."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 
-from dpaudit.errors import AuditError, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from dpaudit.errors import UsageError
 from dpaudit.trials.trial import Trial
 
 _ROUNDS = 8
 _MOST_TRIALS = 2**31
+_MANY = 40_000  # from here on tables of the round functions (half a million hashes) cost less than the rounds
 
 
 @dataclass(frozen=True)
@@ -49,18 +53,27 @@ class Schedule:
         coin = blake2b(index.to_bytes(8, "little"), key=self._coin_key, digest_size=1).digest()[0] & 1
         return Trial(index=index, included=bool(coin), seed=self._permute(index))
 
-    def require(self, trials: Iterable[Trial]) -> None:
-        """Refuse trials of a ledger that do not have the coin and the seed they must have.
+    def coins(self, trials: int) -> NDArray[np.bool_]:
+        """(trials,) the first coins; read only."""
+        return _coins(self._coin_key, trials)
+
+    def many(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """(n,) coins and (n,) seeds of these trials, as `trial` gives them one by one.
 
         Raises:
-            AuditError: the ledger was altered.
+            UsageError: an index out of range.
         """
-        for trial in trials:
-            if trial != self.trial(trial.index):
-                raise AuditError(
-                    f"the ledger was altered: trial {trial.index} does not have the coin and seed "
-                    f"of audit seed {self.seed}"
-                )
+        if not len(indices):
+            return np.zeros(0, bool), np.zeros(0, np.int64)
+        _check(int(indices.min()), "trial index")
+        _check(int(indices.max()), "trial index")
+        coins = self.coins(int(indices.max()) + 1)[indices]
+        if len(indices) < _MANY:
+            return coins, np.array([self._permute(index) for index in indices.tolist()], np.int64)
+        left, right = indices >> 16, indices & 0xFFFF
+        for table in _tables(self._seed_key):
+            left, right = right, left ^ table[right]
+        return coins, left << 16 | right
 
     def pilot(self, number: int) -> int:
         """The seed of pilot run `number`, 0 <= number < 2^31; never the seed of a trial.
@@ -75,10 +88,34 @@ class Schedule:
         """A Feistel network on two 16-bit halves: a bijection of [0, 2^32) whatever the round function is."""
         left, right = value >> 16, value & 0xFFFF
         for turn in range(_ROUNDS):
-            block = bytes((turn, right & 0xFF, right >> 8))
-            mixed = int.from_bytes(blake2b(block, key=self._seed_key, digest_size=2).digest(), "little")
-            left, right = right, left ^ mixed
+            left, right = right, left ^ _mixed(self._seed_key, turn, right)
         return left << 16 | right
+
+
+def _mixed(key: bytes, turn: int, half: int) -> int:
+    """The round function."""
+    block = bytes((turn, half & 0xFF, half >> 8))
+    return int.from_bytes(blake2b(block, key=key, digest_size=2).digest(), "little")
+
+
+@lru_cache(maxsize=2)
+def _tables(key: bytes) -> tuple[NDArray[np.int64], ...]:
+    """The round function of every turn at all 2^16 halves."""
+    return tuple(np.array([_mixed(key, turn, half) for half in range(2**16)], np.int64) for turn in range(_ROUNDS))
+
+
+@lru_cache(maxsize=8)
+def _coins(key: bytes, trials: int) -> NDArray[np.bool_]:
+    start = blake2b(key=key, digest_size=1)
+
+    def byte(index: int) -> bytes:
+        state = start.copy()
+        state.update(index.to_bytes(8, "little"))
+        return state.digest()
+
+    coins = (np.frombuffer(b"".join(map(byte, range(trials))), np.uint8) & 1).astype(bool)
+    coins.flags.writeable = False
+    return coins
 
 
 def _key(seed: int, purpose: bytes) -> bytes:

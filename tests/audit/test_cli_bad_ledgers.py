@@ -1,11 +1,10 @@
 """Folders and ledgers that cannot be used: exit code 2 and one line."""
 
 import shutil
-import sqlite3
 from dataclasses import replace
 
 import pytest
-from audit_worlds import FINE, HEAD
+from audit_worlds import FINE, HEAD, edit, forge
 
 from dpaudit._spec import load_spec
 
@@ -46,12 +45,6 @@ def finished(once, tmp_path):
     return "spec.py"
 
 
-def edit(tmp_path, change):
-    with sqlite3.connect(tmp_path / "run" / "ledger.sqlite") as database:
-        database.execute(change)
-    database.close()
-
-
 def test_a_ledger_of_another_audit(refused, finished, spec):
     line = refused("run", finished, "--out", "run", "--seed", "3", "--resume")
     assert "belongs to another experiment (seed: 0 -> 3)" in line
@@ -61,10 +54,10 @@ def test_a_ledger_of_another_audit(refused, finished, spec):
 
 
 def test_a_ledger_of_another_version(refused, finished, tmp_path):
-    edit(tmp_path, "PRAGMA user_version = 99")
+    edit(tmp_path / "run", "PRAGMA user_version = 99")
     for words in (("run", finished, "--out", "run", "--resume"), ("report", "run")):
         line = refused(*words)
-        assert "another version of dpaudit; allowed: schema 1; got: schema 99" in line
+        assert "another version of dpaudit; allowed: schema 2; got: schema 99" in line
 
 
 @pytest.mark.parametrize(
@@ -83,8 +76,21 @@ def test_a_ledger_of_another_version(refused, finished, tmp_path):
     ],
 )
 def test_a_ledger_that_was_edited(refused, finished, tmp_path, change, told):
-    edit(tmp_path, change)
+    forge(tmp_path / "run", change)
     assert told in refused("report", "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("UPDATE trials SET seconds = 0 WHERE idx = 6", "trial 6"),
+        ("UPDATE meta SET value = json_set(value, '$.canary', 'none') WHERE key = 'facts'", "its facts (meta)"),
+        ("UPDATE state SET value = '{}' WHERE key = 'pilot'", "its pilot (state)"),
+    ],
+)
+def test_a_ledger_that_was_edited_without_its_seals(refused, finished, tmp_path, change, what):
+    edit(tmp_path / "run", change)
+    assert f"altered or damaged: {what} is not what was written" in refused("report", "run")
 
 
 def test_a_claim_that_a_ledger_cannot_bring_back(refused, spec, dpaudit):

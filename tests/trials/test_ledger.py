@@ -4,13 +4,14 @@ import sqlite3
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import dpaudit
 from dpaudit.errors import AuditError, UsageError
-from dpaudit.trials import Ledger, Outcome, Schedule, Status
+from dpaudit.trials import AlteredError, Columns, Ledger, Outcome, Schedule, Status
 
 ROOT = str(Path(dpaudit.__path__[0]).parent)
 FINGERPRINT = {"claim": "(1, 1e-05)-DP", "seed": "7", "neighbours": "abc"}
@@ -232,14 +233,18 @@ def test_somebody_elses_database_is_not_a_ledger(tmp_path):
             open_ledger(tmp_path, **how)
 
 
-def test_another_schema_version_is_refused(tmp_path):
+@pytest.mark.parametrize("schema", [1, 3])  # 1: before rows had seals
+def test_another_schema_version_is_refused(tmp_path, schema):
     filled(tmp_path)
     file = tmp_path / "ledger.sqlite"
     content = bytearray(file.read_bytes())
-    content[60:64] = struct.pack(">i", 2)
+    content[60:64] = struct.pack(">i", schema)
     file.write_bytes(content)
-    with pytest.raises(UsageError, match=r"another version.*schema 1.*schema 2"):
-        open_ledger(tmp_path, resume=True)
+    told = rf"another version.*schema 2.*schema {schema}.*try: that version, --fresh"
+    for act in (lambda: open_ledger(tmp_path, resume=True), lambda: Ledger.read_only(tmp_path)):
+        with pytest.raises(UsageError, match=told):
+            act()
+    open_ledger(tmp_path, fresh=True).close()
 
 
 def test_a_row_that_was_tampered_with_is_refused(tmp_path):
@@ -265,3 +270,103 @@ def test_every_row_is_committed_and_synced(tmp_path):
         assert ledger._database.execute("PRAGMA synchronous").fetchone() == (2,)
         with Ledger.read_only(tmp_path) as reader:  # another connection sees it: it is committed
             assert reader.count() == 1
+
+
+# --- together, as arrays, and against the schedule
+
+
+def test_trials_written_together_are_all_there_or_none(tmp_path):
+    with open_ledger(tmp_path) as ledger:
+        ledger.set_names(["loss"])
+        written = ledger.write_all([ok(2, loss=2.0), ok(0, loss=0.0)], after_stop=lambda index: index > 1)
+        assert [outcome.trial.index for outcome in written] == [2, 0]
+        with pytest.raises(AuditError, match="cannot be written"):
+            ledger.write_all([ok(5, loss=5.0), ok(0, loss=1.0)])
+        with Ledger.read_only(tmp_path) as reader:
+            assert [outcome.trial.index for outcome in reader.outcomes()] == [0, 2]
+            assert reader.after_stop() == {2}
+
+
+def test_extra_statistics_of_trials_written_together_are_counted(tmp_path):
+    with open_ledger(tmp_path) as ledger:
+        ledger.set_names(["loss"])
+        ledger.write_all([ok(i, loss=0.0, surprise=1.0) for i in range(3)])
+        assert ledger.notes() == ["statistic 'surprise' appeared later, in 3 trials, and is left out"]
+
+
+@pytest.mark.parametrize("what", ["included", "seed"])
+def test_a_trial_that_does_not_follow_from_the_seed_is_not_written(what):
+    right = ok(3, loss=1.0)
+    change = {"included": not right.trial.included} if what == "included" else {"seed": right.trial.seed + 1}
+    wrong = replace(right, trial=replace(right.trial, **change))
+    with open_ledger(None) as ledger:
+        ledger.set_names(["loss"])
+        ledger.follow(SCHEDULE)
+        with pytest.raises(AuditError, match="trial 3 does not have the coin and seed of audit seed 7"):
+            ledger.write(wrong)
+        assert ledger.count() == 0
+        ledger.write(right)
+    with open_ledger(None) as ledger:  # one that nobody watched over
+        ledger.set_names(["loss"])
+        ledger.write(wrong)
+        with pytest.raises(AlteredError, match="altered: trial 3 does not have the coin and seed"):
+            ledger.follow(SCHEDULE)
+
+
+def test_columns_say_what_outcomes_say(tmp_path):
+    written = [
+        ok(0, loss=0.5, norm=1.0),
+        failed(1),
+        Outcome.lost(SCHEDULE.trial(2), "WorkerDied"),
+        ok(4, loss=math.inf),
+    ]
+    with open_ledger(tmp_path) as ledger:
+        ledger.set_names(["loss", "norm"])
+        written = ledger.write_all(written)
+        trials = ledger.columns()
+    assert repr(list(trials.outcomes())) == repr(written)
+    assert repr(list(Columns.of(written, ["loss", "norm"]).outcomes())) == repr(written)
+    assert [len(trials.unbroken(n)) for n in (9, 2)] == [3, 2]
+    assert trials.where(Status.LOST).tolist() == [False, False, True, False]
+    assert trials.table()[1].tolist()[2] == 1.0
+    assert trials.said() == {"w": 4}
+    assert trials.errors == {1: "ValueError: no", 2: "WorkerDied"}
+    assert trials.digest() == Columns.of([replace(o, seconds=9.0, notices=()) for o in written], trials.names).digest()
+    assert trials.digest() != Columns.of([replace(o, digest="x") for o in written], trials.names).digest()
+
+
+@pytest.mark.parametrize(
+    ("releases", "twice"),
+    [("abc", None), ("aba", (0, 2)), ("abbaa", (1, 2)), ([None, None, "a"], None), ([None, "a", "a"], (1, 2))],
+)
+def test_repeated_releases_are_named_by_the_first_that_repeats(releases, twice):
+    written = [replace(ok(i), digest=release) for i, release in enumerate(releases)]
+    assert Columns.of(written, []).repeated_release() == twice
+
+
+def test_rows_are_small(tmp_path):
+    """Nine statistics, a digest, and the warnings that Opacus gives in every trial: below 200 bytes."""
+    names = [f"s{i}" for i in range(9)]
+    said = tuple((f"UserWarning: {'something that Opacus says every time ' * 3}{i}", 1) for i in range(3))
+    with open_ledger(tmp_path) as ledger:
+        ledger.set_names(names)
+        ledger.write_all(
+            [
+                Outcome(SCHEDULE.trial(i), Status.OK, dict.fromkeys(names, i / 7), "", "", 0.1, f"{i:032x}", said)
+                for i in range(3_000)
+            ]
+        )
+    assert (tmp_path / "ledger.sqlite").stat().st_size < 200 * 3_000
+    with Ledger.read_only(tmp_path) as ledger:
+        assert ledger.columns().said() == {text: 3_000 for text, _ in said}
+
+
+def test_a_finished_ledger_that_lost_a_row_is_refused(tmp_path):
+    filled(tmp_path)
+    with open_ledger(tmp_path, resume=True) as ledger:
+        ledger.finish()
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
+        database.execute("DELETE FROM trials WHERE idx = 2")
+    database.close()
+    with Ledger.read_only(tmp_path) as ledger, pytest.raises(AlteredError, match="finished with 3 trials, and has 2"):
+        ledger.outcomes()

@@ -77,3 +77,23 @@ def test_an_index_out_of_range_is_refused(index):
         Schedule(1).trial(index)
     with pytest.raises(UsageError):
         Schedule(1).pilot(index)
+
+
+@pytest.mark.parametrize("few", [10**6, 1], ids=["one by one", "by tables"])
+def test_many_at_once_are_those_one_by_one(monkeypatch, few):
+    import numpy as np
+
+    from dpaudit.trials import schedule
+
+    monkeypatch.setattr(schedule, "_MANY", few)
+    mine, indices = Schedule(11), np.array([7, 0, 3, 65_536, 70_000, 3])
+    coins, seeds = mine.many(indices)
+    expected = [mine.trial(int(index)) for index in indices]
+    assert [(bool(coin), int(seed)) for coin, seed in zip(coins, seeds, strict=True)] == [
+        (trial.included, trial.seed) for trial in expected
+    ]
+    assert [bool(coin) for coin in mine.coins(50)] == [mine.trial(index).included for index in range(50)]
+    assert [len(part) for part in mine.many(np.zeros(0, np.int64))] == [0, 0]
+    for wrong in (-1, 2**31):
+        with pytest.raises(UsageError, match="trial index"):
+            mine.many(np.array([wrong]))

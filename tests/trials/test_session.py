@@ -181,7 +181,7 @@ def test_a_ledger_with_another_coin_or_seed_is_refused(tmp_path, change):
     with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
         database.execute(f"UPDATE trials SET {change} WHERE idx = 11")
     database.close()
-    with pytest.raises(AuditError, match="altered: trial 11"), session(path=tmp_path, resume=True):
+    with pytest.raises(AuditError, match="altered or damaged: trial 11"), session(path=tmp_path, resume=True):
         pass
 
 
