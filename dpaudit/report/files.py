@@ -1,5 +1,7 @@
 """A report as the files of a folder."""
 
+import errno
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,7 +9,10 @@ from typing import TypeVar
 
 from dpaudit.errors import UsageError
 
-__all__ = ["write_files"]
+__all__ = ["SUMS", "write_files"]
+
+SUMS = "SHA256SUMS"
+"""Beside the files: their hashes, for `dpaudit verify` and for ``sha256sum -c SHA256SUMS``."""
 
 R = TypeVar("R")
 
@@ -44,11 +49,26 @@ def write_files(
                     path.unlink(missing_ok=True)
             finally:
                 partial.unlink(missing_ok=True)
+        _write_sums(Path(folder), written)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise UsageError(
             "the report cannot be saved",
             allowed="a folder that can be written",
-            got=f"{folder}: {error.strerror or error}",
-            remedy="another folder (--out)",
+            got=f"{folder}: {'the disk is full' if full else error.strerror or error}",
+            remedy="make room, then `dpaudit report` on the ledger" if full else "another folder (--out)",
         ) from None
     return written
+
+
+def _write_sums(folder: Path, written: list[Path]) -> None:
+    """`SUMS` of the files just written: what lies there of an earlier report is not vouched for."""
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n" for path in written
+    ]
+    partial = folder / f".partial-{SUMS}"
+    try:
+        partial.write_text("".join(lines), encoding="utf-8")
+        partial.replace(folder / SUMS)
+    finally:
+        partial.unlink(missing_ok=True)

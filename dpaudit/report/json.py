@@ -22,7 +22,7 @@ def jsonable(thing: Any) -> Any:
         case Enum():
             return jsonable(thing.value)
         case str():
-            return str(thing)
+            return thing.encode("utf-8", "backslashreplace").decode()  # lone surrogates have no UTF-8
         case np.generic():
             return jsonable(thing.item())
         case int():

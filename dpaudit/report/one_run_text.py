@@ -7,9 +7,10 @@ from dpaudit.evidence import Verdict, round_down
 from dpaudit.report import wording
 from dpaudit.report.numerals import p_value_text
 from dpaudit.report.one_run import GAME, OneRunReport
+from dpaudit.report.plain import one_line
 from dpaudit.report.text import WIDTH
 
-__all__ = ["render"]
+__all__ = ["game", "render", "rows"]
 
 _KEY = 12
 _INDENT = " " * (2 + _KEY)
@@ -17,20 +18,26 @@ _INDENT = " " * (2 + _KEY)
 
 def render(report: OneRunReport) -> str:
     """The report in lines of at most 110 columns; only the command to reproduce it is never broken."""
-    trainings = "one training run" if report.runs == 1 else f"{report.runs} training runs"
     lines = textwrap.wrap(f"{report.verdict.value}   {wording.headline(report)}", WIDTH, subsequent_indent="  ")
-    lines += [f"  {GAME} ({trainings}, {report.m} canaries{' each' if report.runs > 1 else ''})"]
+    lines += [f"  {game(report)}"]
     if report.reason:
         lines += _wrapped("  ", report.reason)
-    for key, value in _rows(report):
+    for key, value in rows(report):
         if value:
             lines += _wrapped(f"  {key:<{_KEY}}", value)
-    lines.append(f"  {'reproduce':<{_KEY}}{_one_line(report.reproduce)}")
+    lines.append(f"  {'reproduce':<{_KEY}}{one_line(report.reproduce)}")
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return "\n".join([*lines, *(_wrapped(f"  {'versions':<{_KEY}}", versions) if versions else ())])
 
 
-def _rows(report: OneRunReport) -> Iterator[tuple[str, str]]:
+def game(report: OneRunReport) -> str:
+    """Which game was played, in how many runs of how many canaries."""
+    trainings = "one training run" if report.runs == 1 else f"{report.runs} training runs"
+    return f"{GAME} ({trainings}, {report.m} canaries{' each' if report.runs > 1 else ''})"
+
+
+def rows(report: OneRunReport) -> Iterator[tuple[str, str]]:
+    """What there is to know, (key, sentence); an empty sentence is left out. For all formats, so that none differs."""
     yield "means", _meaning(report)
     yield "do", report.remedy
     if report.test is not None:
@@ -44,6 +51,7 @@ def _rows(report: OneRunReport) -> Iterator[tuple[str, str]]:
     yield "engine", report.engine
     for note in report.notes:
         yield "note", f"{note.name}: {note.text}"
+    yield "redacted", wording.REDACTED if report.redacted else ""
 
 
 def _meaning(report: OneRunReport) -> str:
@@ -84,10 +92,5 @@ def _power(report: OneRunReport) -> str:
 
 def _wrapped(start: str, text: str) -> list[str]:
     indent = _INDENT if len(start) > 2 else start
-    one = _one_line(text)
+    one = one_line(text)
     return textwrap.wrap(one, WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False)
-
-
-def _one_line(text: str) -> str:
-    """Without line breaks and control characters: notes quote other people's messages."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -62,6 +62,8 @@ class Report:
         assumes: what the statements rest on.
         reproduce: the command that repeats the audit.
         fingerprint: digest of everything that decides the numbers.
+        evidence: what `dpaudit verify` compares: digests of "spec", "code" (module -> digest), "data" and "ledger" (the
+            counted trials), and "experiment", the parts of the fingerprint.
         notes: health checks that found something.
         timings: stage -> seconds.
         rule: the decision rule for plots. "statistic": name; "sign": 1 or -1; "thresholds": label -> value.
@@ -69,6 +71,7 @@ class Report:
         scores: statistics of all counted trials, for plots; None if not kept.
         preflight: what a few watched steps showed before the first trial, most likely cause first; None if none were.
             No part of the verdict.
+        redacted: whether what tells of single trials was left out; `redaction.redacted` does.
 
     Raises:
         UsageError: a verdict that the test does not support, or a confidence outside (0, 1).
@@ -88,6 +91,7 @@ class Report:
     reproduce: str
     fingerprint: str
     versions: Mapping[str, str]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
     family_bound: FamilyBound | None = None
     statistic: str | None = None
     battery: tuple[str, ...] = ()
@@ -101,6 +105,7 @@ class Report:
     history: History | None = field(default=None, repr=False)
     scores: Scores | None = field(default=None, repr=False)
     preflight: Findings | None = field(default=None, repr=False)
+    redacted: bool = False
 
     def __post_init__(self) -> None:
         require_confidence(self.confidence)
@@ -145,21 +150,31 @@ class Report:
             "preflight": None if self.preflight is None else self.preflight.to_dict()["findings"],
             "reproduce": self.reproduce,
             "fingerprint": self.fingerprint,
+            "redacted": self.redacted,
+            "evidence": self.evidence,
             "timings": self.timings,
         }
         if not volatile:
             del made["timings"], made["trials"]["after_stop"]
         return {key: jsonable(value) for key, value in made.items()}
 
-    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write report.json, report.txt and plots/ into `folder` (made if need be); returns the files written.
+    def save(self, folder: str | os.PathLike[str], *, redact: bool = False) -> list[Path]:
+        """Write report.json, report.txt, report.html and others into `folder` (made if need be).
+
+        Args:
+            folder: files of an earlier report in it that this one does not have are removed.
+            redact: leave out coins, counts by threshold and whatever else tells of single trials.
+
+        Returns:
+            the files written.
 
         Raises:
             UsageError: the folder cannot be written.
         """
+        from dpaudit.report.redaction import redacted
         from dpaudit.report.save import save
 
-        return save(self, folder)
+        return save(redacted(self) if redact else self, folder)
 
     def require(self, verdict: Verdict | str) -> None:
         """Nothing if the audit ended with `verdict`; for tests.
@@ -168,6 +183,7 @@ class Report:
             RequirementError: another verdict (an AssertionError; the message is the report).
             UsageError: no such verdict.
         """
+        __tracebackhide__ = True  # pytest shows the test that asked, and then the report
         try:
             wanted = Verdict(verdict)
         except ValueError:
@@ -176,6 +192,12 @@ class Report:
             ) from None
         if self.verdict is not wanted:
             raise RequirementError(f"{self}\n  required    {wanted.value}", self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from dpaudit.report.html import notebook_html
+
+        return notebook_html(self)
 
     def __str__(self) -> str:
         from dpaudit.report.text import render

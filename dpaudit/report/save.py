@@ -7,7 +7,10 @@ from typing import TypeAlias
 
 from dpaudit.report import plots
 from dpaudit.report.files import write_files
+from dpaudit.report.html import write_html
 from dpaudit.report.json import dumps
+from dpaudit.report.junit import write_junit
+from dpaudit.report.markdown import write_markdown
 from dpaudit.report.report import Report
 
 Writer: TypeAlias = Callable[[Report, Path], None]
@@ -27,6 +30,9 @@ def write_text(report: Report, path: Path) -> None:
 writers: dict[str, Writer] = {
     "report.json": write_json,
     "report.txt": write_text,
+    "report.html": write_html,
+    "report.md": write_markdown,
+    "junit.xml": write_junit,
     **{f"plots/{name}.{suffix}": draw for name, draw in plots.drawings.items() for suffix in ("png", "svg")},
 }
 """File name inside the folder -> its writer, in the order of writing."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from dpaudit.evidence import Verdict
 from dpaudit.report import wording
+from dpaudit.report.plain import one_line
 from dpaudit.report.report import Report
 
 WIDTH = 110
@@ -15,7 +16,7 @@ _INDENT = " " * (2 + _KEY)
 def render(report: Report) -> str:
     """The report in lines of at most 110 columns; only the command to reproduce it is never broken."""
     lines = textwrap.wrap(
-        f"{report.verdict.value}   {_one_line(wording.headline(report))}",
+        f"{report.verdict.value}   {one_line(wording.headline(report))}",
         WIDTH,
         subsequent_indent="  ",
         break_long_words=False,
@@ -23,14 +24,15 @@ def render(report: Report) -> str:
     )
     if report.reason:
         lines += _wrapped("  ", report.reason)
-    for key, value in _rows(report):
+    for key, value in rows(report):
         if value:
             lines += _wrapped(f"  {key:<{_KEY}}", value)
     lines += _reproduce(report)
     return "\n".join(lines)
 
 
-def _rows(report: Report) -> Iterator[tuple[str, str]]:
+def rows(report: Report) -> Iterator[tuple[str, str]]:
+    """What there is to know, (key, sentence); an empty sentence is left out. For all formats, so that none differs."""
     refuted = report.verdict is Verdict.REFUTED
     yield "means", wording.meaning(report)
     yield "do", wording.remedy(report)
@@ -46,11 +48,12 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield ("likely" if refuted else "preflight"), cause
     for note in report.notes:
         yield "note", f"{note.name}: {note.text}"
+    yield "redacted", wording.REDACTED if report.redacted else ""
 
 
 def _reproduce(report: Report) -> list[str]:
     """The command whole, to be pasted; the versions beside it if they fit, below it otherwise."""
-    command = f"  {'reproduce':<{_KEY}}{_one_line(report.reproduce)}"
+    command = f"  {'reproduce':<{_KEY}}{one_line(report.reproduce)}"
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     if not versions:
         return [command]
@@ -61,14 +64,9 @@ def _reproduce(report: Report) -> list[str]:
 
 def _wrapped(start: str, text: str) -> list[str]:
     return textwrap.wrap(
-        _one_line(text),
+        one_line(text),
         WIDTH,
         initial_indent=start,
         subsequent_indent=_INDENT if len(start) > 2 else start,
         break_on_hyphens=False,
     )
-
-
-def _one_line(text: str) -> str:
-    """Without line breaks and control characters: notes quote other people's messages."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

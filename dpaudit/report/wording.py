@@ -26,6 +26,28 @@ def meaning(report: Report) -> str:
             return "nothing was learned about the claim, neither for nor against it"
 
 
+def limits(report: Report) -> str:
+    """What the verdict does not say, for those who read nothing else."""
+    wrongly = f"at {percent_text(report.confidence)} confidence"
+    match report.verdict:
+        case Verdict.REFUTED:
+            return (
+                f"that anybody's data has leaked, or where the fault is; {wrongly}, a true claim would be refuted in "
+                f"at most {percent_text(1 - report.confidence)} of audits"
+            )
+        case Verdict.NOT_REFUTED:
+            return "that the claim holds, or that anything is safe to release: no audit can show that"
+        case Verdict.INCONCLUSIVE:
+            return "that the claim holds, or that it does not: a release that waits for this audit still waits"
+
+
+REDACTED = (
+    "coins, counts by threshold, the path of the evidence and whatever trials printed or raised were left "
+    "out. The ledger holds all of it, and who can run the command above can make it again."
+)
+"""Of a redacted report."""
+
+
 def _broken(claim: Claim) -> str:
     quoted = f"eps {claim.epsilon():.4g} at delta {claim.quoted_delta:.3g}"
     if claim.source.startswith("reported by "):

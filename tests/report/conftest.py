@@ -1,5 +1,8 @@
 """Reports with known contents; nothing here is random without a seed."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,8 @@ from dpaudit.claim import Claim
 from dpaudit.evidence import LowerBound, TestResult, Verdict
 from dpaudit.report import History, Report, TrialCounts
 from dpaudit.scores import Scores
+
+sys.path.insert(0, str(Path(__file__).parent))  # for browser, page_reports and parsed, shared by these tests
 
 BATTERY = ("loss", "weight_scale", "failed")
 

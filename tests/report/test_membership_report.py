@@ -244,7 +244,7 @@ def test_a_redacted_report_names_no_record(report, redacted, folders):
         for name in ("open", "shared")
     )
     assert written - shared == {"records.csv"}
-    assert shared == {"membership.json", "membership.txt"} | {
+    assert shared == {"membership.json", "membership.txt", "membership.html"} | {
         f"plots/{name}.{suffix}" for name in ("roc", "scores", "losses") for suffix in ("png", "svg")
     }
     assert records_named((folders / "open" / "records.csv").read_text()) == NAMED
@@ -268,7 +268,8 @@ def test_redaction_removes_the_table_that_was_there(redacted, tmp_path, monkeypa
     monkeypatch.setattr("dpaudit.report.membership.save.writers", {k: v for k, v in writers.items() if "/" not in k})
     (tmp_path / "records.csv").write_text("record\n7001\n")
     redacted.save(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"membership.json", "membership.txt"}
+    kept = {"membership.json", "membership.txt", "membership.html", "SHA256SUMS"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
     assert "redacted" in (tmp_path / "membership.txt").read_text()
 
 

@@ -8,7 +8,7 @@ from dpaudit.report.plots import drawings
 from dpaudit.report.plots.axis import ScoreAxis
 from dpaudit.report.plots.column import best_column
 from dpaudit.report.plots.roc import operating_points
-from dpaudit.report.plots.scores import _missing
+from dpaudit.report.plots.scores import not_drawn
 from dpaudit.scores import Scores
 
 N = 200
@@ -100,7 +100,7 @@ def test_nan_and_lost_trials_never_help_the_accusation(make_report):
     fpr, tpr = operating_points(column)  # order: lost out, 5 in, 1 out, then NaN (and the lost in) of both worlds
     assert np.allclose(fpr, [0, 1 / 3, 1 / 3, 2 / 3, 1])
     assert np.allclose(tpr, [0, 0, 1 / 3, 1 / 3, 1])
-    assert _missing(column) == "2 NaN (1 in, 1 out); 2 lost (1 in, 1 out)"
+    assert not_drawn(column) == "2 NaN (1 in, 1 out); 2 lost (1 in, 1 out)"
 
 
 def test_the_statistic_of_the_rule_comes_first(make_report, make_scores):

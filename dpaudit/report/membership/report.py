@@ -112,7 +112,7 @@ class MembershipReport:
         return {key: jsonable(value) for key, value in made.items()}
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write membership.json, membership.txt, records.csv and plots/ into `folder`; returns the files written.
+        """Write membership.json, .txt, .html, records.csv and plots/ into `folder`; returns the files written.
 
         A redacted report has no records.csv, and removes the one that an earlier report left there.
 
@@ -122,6 +122,12 @@ class MembershipReport:
         from dpaudit.report.membership.save import save
 
         return save(self, folder)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from dpaudit.report.membership.html import notebook_html
+
+        return notebook_html(self)
 
     def __str__(self) -> str:
         from dpaudit.report.membership.text import render

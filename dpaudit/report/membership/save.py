@@ -1,13 +1,14 @@
 """A membership report as files."""
 
-import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from dpaudit.report.csv import csv_text
 from dpaudit.report.files import write_files
 from dpaudit.report.json import dumps
+from dpaudit.report.membership.html import write_html
 from dpaudit.report.membership.plots import drawings
 from dpaudit.report.membership.report import MembershipReport
 
@@ -32,15 +33,14 @@ def write_records(report: MembershipReport, path: Path) -> None:
     if report.records is None:
         return
     rows = report.records.rows()
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
+    text = csv_text(list(rows[0]), (list(row.values()) for row in rows))
+    path.write_text(text, encoding="utf-8", newline="")
 
 
 writers: dict[str, Writer] = {
     "membership.json": write_json,
     "membership.txt": write_text,
+    "membership.html": write_html,
     "records.csv": write_records,
     **{f"plots/{name}.{suffix}": draw for name, draw in drawings.items() for suffix in ("png", "svg")},
 }

@@ -8,8 +8,9 @@ from dpaudit.report.membership.parts import AttackResult, RecordTable, Setting
 from dpaudit.report.membership.rates import Rate
 from dpaudit.report.membership.report import HEADLINE, MembershipReport
 from dpaudit.report.numerals import percent_text
+from dpaudit.report.plain import one_line
 
-__all__ = ["WIDTH", "render"]
+__all__ = ["WIDTH", "agreement_says", "auc_text", "facts", "fpr_text", "rate_text", "render", "rest", "unresolved"]
 
 WIDTH = 110
 _KEY = 12
@@ -21,18 +22,19 @@ _NAME = 24  # columns of an attack's name at most
 def render(report: MembershipReport) -> str:
     """The report in lines of at most 110 columns; its first line and the command to reproduce it are never broken."""
     lines = [HEADLINE]
-    for key, value in _facts(report):
+    for key, value in facts(report):
         lines += _wrapped(key, value)
     lines += ["", *_table(report), ""]
     if report.agreement is not None:
         lines += [*_agreement(report.agreement), ""]
-    for key, value in _rest(report):
+    for key, value in rest(report):
         lines += _wrapped(key, value)
-    lines.append(f"  {'reproduce':<{_KEY}}{_one_line(report.reproduce)}")
+    lines.append(f"  {'reproduce':<{_KEY}}{one_line(report.reproduce)}")
     return "\n".join(lines)
 
 
-def _facts(report: MembershipReport) -> Iterator[tuple[str, str]]:
+def facts(report: MembershipReport) -> Iterator[tuple[str, str]]:
+    """What was attacked, and what came of it, (key, sentence)."""
     setting = report.setting
     yield "models", _models(setting)
     yield "records", _attacked(setting)
@@ -44,7 +46,8 @@ def _facts(report: MembershipReport) -> Iterator[tuple[str, str]]:
     yield "means", _meaning(report)
 
 
-def _rest(report: MembershipReport) -> Iterator[tuple[str, str]]:
+def rest(report: MembershipReport) -> Iterator[tuple[str, str]]:
+    """What else there is to know, (key, sentence)."""
     for attack in report.attacks:
         if attack.decisions is not None:
             yield "decides", f"{attack.name}: {attack.decisions}; precision for as many members as not"
@@ -104,45 +107,60 @@ def _meaning(report: MembershipReport) -> str:
 def _table(report: MembershipReport) -> list[str]:
     attacks, rates = report.attacks, report.attacks[0].rates
     width = min(_NAME, max(6, *(len(attack.name) for attack in attacks)))
-    heads = [_percent(rate) for rate in rates]
+    heads = [fpr_text(rate) for rate in rates]
     if heads:
         heads[0] = f"TPR at FPR {heads[0]}"
     lines = [f"  {'attack':<{width}}  {'AUC':<18} {'balanced':<9}" + "".join(f"{head:<19}" for head in heads)]
     for attack in sorted(attacks, key=lambda attack: -attack.auc):
         lines.append(
-            f"  {_short(attack.name, width):<{width}}  {_auc(attack):<18} {attack.best.balanced_accuracy:<9.3f}"
+            f"  {_short(attack.name, width):<{width}}  {auc_text(attack):<18} {attack.best.balanced_accuracy:<9.3f}"
         )
-        lines[-1] += "".join(f"{_rate(rate):<19}" for rate in attack.rates)
-    if any(not rate.resolved for rate in rates):
-        setting = report.setting
-        lines.append(
-            f"  * with no false positive: {setting.nonmembers} non-members resolve no FPR between 0 and "
-            f"1/{setting.nonmembers} = {100 * setting.least_fpr:.2g} %"
-        )
+        lines[-1] += "".join(f"{rate_text(rate):<19}" for rate in attack.rates)
+    if unresolved(report):
+        lines.append(f"  {unresolved(report)}")
     return [line.rstrip() for line in lines]
 
 
-def _percent(rate: Rate) -> str:
+def unresolved(report: MembershipReport) -> str:
+    """The footnote to false positive rates that these records cannot show; "" if there are none."""
+    setting = report.setting
+    if all(rate.resolved for rate in report.attacks[0].rates):
+        return ""
+    return (
+        f"* with no false positive: {setting.nonmembers} non-members resolve no FPR between 0 and "
+        f"1/{setting.nonmembers} = {100 * setting.least_fpr:.2g} %"
+    )
+
+
+def fpr_text(rate: Rate) -> str:
+    """The false positive rate asked for; with a star if it cannot be seen."""
     return percent_text(rate.asked) + ("" if rate.resolved else " *")
 
 
-def _auc(attack: AttackResult) -> str:
+def auc_text(attack: AttackResult) -> str:
+    """AUC and interval."""
     return f"{attack.auc:.3f} {attack.interval.low:.3f}-{attack.interval.high:.3f}"
 
 
-def _rate(rate: Rate) -> str:
+def rate_text(rate: Rate) -> str:
+    """True positive rate and interval."""
     digits = 4 if rate.asked < 0.01 else 3
     return f"{rate.point.tpr:.{digits}f} {rate.low:.{digits}f}-{rate.high:.{digits}f}"
+
+
+def agreement_says(agreement: Agreement) -> str:
+    """What the numbers of an agreement are."""
+    return (
+        f"of the members that either of two attacks recognises at FPR {percent_text(agreement.fpr)}, "
+        "the share that both do"
+    )
 
 
 def _agreement(agreement: Agreement) -> list[str]:
     """Members that both recognise, of those that either does; Jaccard's index."""
     names = agreement.names
     width = min(_NAME, max(len(name) for name in names))
-    lines = [
-        f"  agreement: of the members that either of two attacks recognises at FPR {percent_text(agreement.fpr)}, "
-        "the share that both do"
-    ]
+    lines = [f"  agreement: {agreement_says(agreement)}"]
     for row, name in enumerate(names):
         cells = "".join(f"{agreement.jaccard[row, column]:6.2f}" for column in range(row + 1))
         lines.append(f"  {row + 1:>2} {_short(name, width):<{width}}{cells}")
@@ -160,20 +178,15 @@ def _intervals(report: MembershipReport) -> str:
 
 
 def _short(name: str, width: int) -> str:
-    shown = _one_line(name)
+    shown = one_line(name)
     return shown if len(shown) <= width else f"{shown[: width - 3]}..."
 
 
 def _wrapped(key: str, text: str) -> list[str]:
     return textwrap.wrap(
-        _one_line(text),
+        one_line(text),
         WIDTH,
         initial_indent=f"  {key:<{_KEY}}",
         subsequent_indent=_INDENT,
         break_on_hyphens=False,
     )
-
-
-def _one_line(text: str) -> str:
-    """Without line breaks and control characters: names are other people's."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.report.report import Report
+from dpaudit.scores import Game
 
 REVERSED = " (reversed)"
 
@@ -21,6 +22,7 @@ class Column:
         lost: (n,) bool, trials the harness lost.
         sign: 1 if higher means included, -1 if lower does.
         thresholds: label -> value on the scale of `values`.
+        unit: what a row is: "trials", or "canaries" of one run.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Column:
     lost: NDArray[np.bool_]
     sign: int
     thresholds: dict[str, float]
+    unit: str = "trials"
 
     @property
     def placed(self) -> NDArray[np.float64]:
@@ -57,4 +60,5 @@ def best_column(report: Report) -> Column | None:
         lost=scores.lost if len(scores.lost) == len(scores) else np.zeros(len(scores), bool),
         sign=sign if known else 1,
         thresholds={str(label): float(value) for label, value in thresholds.items()} if known else {},
+        unit="canaries" if scores.game is Game.ONE_RUN else "trials",
     )

@@ -1,33 +1,74 @@
-"""What all figures share: size, colours, title, and saving the same bytes for the same report."""
+"""What all figures share: size, colours, title, plain text, and saving the same bytes for the same report.
 
+Names of statistics and attacks are other people's: matplotlib would read "$\\frac$" in one as mathematics, and fail.
+Whatever holds a name goes through `plain` and is drawn with `parse_math=False`.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dpaudit.report.plain import one_line
 from dpaudit.report.report import Report
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_LONGEST, _NARROW_LONGEST = 60, 22  # characters of a name in a figure
 
 # Okabe and Ito's colours: told apart by people with any colour vision, and in grey.
 INCLUDED, EXCLUDED, ALLOWED, RULE, EVIDENCE = "#D55E00", "#0072B2", "#B8B8B8", "#000000", "#009E73"
 
 
-def new_figure(report: Report, *, width: float, height: float) -> "Figure":
-    """An empty figure whose title is the verdict and the claim. Sizes in inches."""
+NARROW = 4.6
+"""Inches: the width of a figure that is read on a phone, where a wider one would shrink until nobody can read it."""
+
+
+def new_figure(report: Report, *, width: float, height: float, narrow: bool = False) -> "Figure":
+    """An empty figure whose title is the verdict and the claim; a narrow one stands below both. Sizes in inches."""
+    if narrow:
+        return plain_figure("", width=NARROW, height=height)
     claim, verdict = report.claim, report.verdict.value.replace("_", " ")
     title = f"{verdict}: claim ({claim.epsilon():.4g}, {claim.quoted_delta:.3g})-DP"
     return plain_figure(title, width=width, height=height)
 
 
+@contextmanager
+def _no_backend_asked_for() -> Iterator[None]:
+    """Matplotlib refuses to be imported where MPLBACKEND is one that it does not know; no backend is used here."""
+    asked = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if asked is not None:
+            os.environ["MPLBACKEND"] = asked
+
+
 def plain_figure(title: str, *, width: float, height: float) -> "Figure":
-    """An empty figure with a title, on no screen. Sizes in inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """An empty figure, on no screen, with a title if it is to have one. Sizes in inches."""
+    with _no_backend_asked_for():
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12, fontweight="bold")
+    if title:
+        figure.suptitle(title, fontsize=12, fontweight="bold")
     return figure
+
+
+def pair(figure: "Figure", *, stacked: bool) -> "tuple[Axes, Axes]":
+    """Two panels, beside each other or one above the other."""
+    if stacked:
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.set(hspace=0.06)  # type: ignore[call-arg]  # of the constrained layout that every figure here has
+    first, second = figure.subplots(*((2, 1) if stacked else (1, 2)))
+    return first, second
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
@@ -35,6 +76,26 @@ def save_figure(figure: "Figure", path: Path) -> None:
     import matplotlib as mpl
 
     # Without a fixed salt and date two renderings of one report would differ.
-    with mpl.rc_context({"svg.hashsalt": "dpaudit"}):
+    with mpl.rc_context({"svg.hashsalt": "dpaudit"}), any_script():
         metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
         figure.savefig(path, dpi=150, metadata=metadata)
+
+
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Without the warning for each character that the font lacks: names may be in any script."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        yield
+
+
+def plain(name: str, *, narrow: bool = False) -> str:
+    """A name, without control characters, and cut where it would squeeze the figure."""
+    shown, most = one_line(name), _NARROW_LONGEST if narrow else _LONGEST
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
+
+
+def legend(axes: "Axes", **looks: Any) -> None:
+    """The legend, its labels as they are written."""
+    for text in axes.legend(frameon=False, **looks).get_texts():
+        text.set_parse_math(False)

@@ -1,30 +1,33 @@
 """Figure 1: the scores of the two worlds, and where the adversary draws its line."""
 
 from itertools import cycle
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dpaudit.report.plots.axis import ScoreAxis
 from dpaudit.report.plots.column import Column, best_column
-from dpaudit.report.plots.frame import EXCLUDED, INCLUDED, RULE, new_figure, save_figure
+from dpaudit.report.plots.frame import EXCLUDED, INCLUDED, RULE, legend, new_figure, plain
 from dpaudit.report.report import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FEWEST_BINS, _MOST_BINS = 16, 48
 
 
-def draw_scores(report: Report, path: Path) -> None:
-    """Histograms of the statistic in the two worlds with the decision rule; nothing without scores."""
+def scores_figure(report: Report, *, narrow: bool = False) -> "Figure | None":
+    """Histograms of the statistic in the two worlds with the decision rule; None without scores."""
     column = best_column(report)
     if column is None:
-        return
+        return None
     from matplotlib.ticker import MaxNLocator
 
-    figure = new_figure(report, width=7.5, height=4.4)
+    figure = new_figure(report, width=7.5, height=3.6 if narrow else 4.4, narrow=narrow)
     axes = figure.add_subplot()
     side = "higher" if column.sign > 0 else "lower"
-    axes.set_xlabel(f"{column.name}   ({side}: more likely included)")
-    axes.set_ylabel("trials")
+    axes.set_xlabel(f"{plain(column.name, narrow=narrow)}   ({side}: more likely included)", parse_math=False)
+    axes.set_ylabel(column.unit)
     drawn = np.isfinite(column.values) & ~column.lost
     if drawn.any():
         axis = ScoreAxis.fitting(column.values[drawn])
@@ -34,7 +37,7 @@ def draw_scores(report: Report, path: Path) -> None:
             (True, INCLUDED, (0, (4, 1)), 0.30),
         ):
             which = drawn & (column.included == world)
-            label = f"canary {'in' if world else 'out'}: {which.sum()} trials"
+            label = f"canary {'in' if world else 'out'}: {which.sum()} {column.unit}"
             heights, edges = np.histogram(axis.positions(column.values[which]), axis.bins(bins))
             axes.stairs(heights, edges, fill=True, color=colour, alpha=fill)
             axes.stairs(heights, edges, color=colour, linewidth=1.6, linestyle=style, label=label)
@@ -43,7 +46,13 @@ def draw_scores(report: Report, path: Path) -> None:
         for label, value in column.thresholds.items():
             at = float(axis.positions(np.array([value]))[0]) if np.isfinite(value) else value
             if axis.low <= at <= axis.high:
-                axes.axvline(at, color=RULE, linewidth=1.4, linestyle=next(dashes), label=f"{label} {value:.4g}")
+                axes.axvline(
+                    at,
+                    color=RULE,
+                    linewidth=1.4,
+                    linestyle=next(dashes),
+                    label=f"{plain(label, narrow=narrow)} {value:.4g}",
+                )
         axes.set_xlim(axis.low, axis.high)
         ticks = axis.ticks()
         if ticks is not None:
@@ -51,18 +60,18 @@ def draw_scores(report: Report, path: Path) -> None:
         axes.margins(y=0.08)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         # Two columns above the axes: the thresholds' labels do not fit into one row with the worlds'.
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, fontsize=9)
+        legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
     else:
-        axes.text(0.5, 0.5, "no finite score in any trial", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, "no finite score", transform=axes.transAxes, ha="center")
         axes.set_yticks([])
-    missing = _missing(column)
+    missing = not_drawn(column)
     if missing:
         figure.supxlabel(f"not drawn: {missing}", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    save_figure(figure, path)
+    return figure
 
 
-def _missing(column: Column) -> str:
+def not_drawn(column: Column) -> str:
     """What the histogram cannot show, per world."""
     kept = ~column.lost
     groups = {

@@ -5,16 +5,27 @@ matplotlib is imported when a figure is drawn, through its object interface: no 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dpaudit.report.membership.plots.histograms import draw_losses, draw_scores
-from dpaudit.report.membership.plots.roc import draw_roc
+from dpaudit.report.membership.plots.histograms import losses_figure, scores_figure
+from dpaudit.report.membership.plots.roc import roc_figure
 from dpaudit.report.membership.report import MembershipReport
+from dpaudit.report.plots.frame import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["drawings"]
 
+
+def _saved(made: "Figure | None", path: Path) -> None:
+    if made is not None:
+        save_figure(made, path)
+
+
 drawings: dict[str, Callable[[MembershipReport, Path], None]] = {
-    "roc": draw_roc,
-    "scores": draw_scores,
-    "losses": draw_losses,
+    "roc": lambda report, path: _saved(roc_figure(report), path),
+    "scores": lambda report, path: _saved(scores_figure(report), path),
+    "losses": lambda report, path: _saved(losses_figure(report), path),
 }
 """Name -> a function that writes the figure, in the format of the path's suffix, or nothing if there is nothing."""
