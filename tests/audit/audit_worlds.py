@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import dpaudit as dpa
-from dpaudit.trials import Ledger
+from dpaudit.trials import Ledger, ledger_file, rows
 
 ROOT = str(Path(dpa.__path__[0]).parent)
 
@@ -64,7 +65,7 @@ from dpaudit.mechanisms.known import zero_or_one
 print("the spec says hello")
 if "TEST_PLOTS" not in os.environ:  # a second each time
     from dpaudit.report import writers
-    for name in [name for name in writers if name.startswith("plots/")]:
+    for name in [name for name in writers if name.startswith("plots/") or name == "report.html"]:
         del writers[name]
 
 def train(data, seed):
@@ -91,6 +92,26 @@ def train(data, seed):
 claim = dpa.Claim(epsilon=1.0)
 """
 FINE = "audit = dpa.Audit(train, zero_or_one(), claim=claim, max_trials=40, workers=0)"
+
+
+def edit(folder, change):
+    """As somebody who knows SQL and nothing of ledgers."""
+    with sqlite3.connect(Path(folder) / "ledger.sqlite") as database:
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute(change)
+    database.close()
+
+
+def forge(folder, change):
+    """As somebody who makes all seals anew."""
+    edit(folder, change)
+    with sqlite3.connect(Path(folder) / "ledger.sqlite") as database:
+        database.execute("PRAGMA synchronous = OFF")
+        for row in database.execute(f"SELECT {rows.COLUMNS} FROM trials").fetchall():
+            database.execute("UPDATE trials SET seal = ? WHERE idx = ?", (rows.seal(row[:-1]), row[0]))
+        for table in ("meta", "state"):
+            ledger_file.put(database, table, dict(database.execute(f"SELECT key, value FROM {table}")))
+    database.close()
 
 
 def write_spec(folder, *, epsilon=1.0, trials=40, workers=0, name="spec.py"):

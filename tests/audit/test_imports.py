@@ -20,6 +20,7 @@ HEAVY = {
     "loky",
     "cloudpickle",
     "numba",
+    "jinja2",
 }
 
 
