@@ -1,4 +1,4 @@
-# make audit | test | validity | check | clean: each works alone, from a fresh clone, and is quick the second time.
+# make audit | test | validity | check | docs | clean: each works alone, from a fresh clone, and is quick the second time.
 #
 # torch is installed first and by itself: on a machine without a GPU choose the small CPU build with
 #     make TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := check
-.PHONY: .venv audit test validity check clean
+.PHONY: .venv audit test validity check docs clean
 
 .venv: $(STAMP)
 
@@ -40,7 +40,11 @@ check: $(STAMP)
 	$(VENV)/bin/lint-imports
 	$(PY) -m pytest
 
+# The documentation, offline, warnings as errors: open docs/_build/index.html
+docs: $(STAMP)
+	$(PY) -m sphinx -q -W --keep-going -b html docs docs/_build
+
 # Keeps the environment (rm -rf .venv) and runs/, which holds the ledgers of finished audits.
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf build dist docs/_build docs/api/modules *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
