@@ -128,7 +128,9 @@ def hidden_state(result):
     for row in result["rows"]:
         if row["crafted sequence"] == "a quiet weight, every step" and row["runs"] == 5000:
             ours = [row["right guesses: median share"], row["right guesses: least"]]
+            ours.append(row["most powerful test: median share"])
             what = f"refuted mu / truth in 5,000 runs, eps {row['claimed eps']:g}: median, least of {row['audits']}"
+            what += "; median of the most powerful test"
             yield what, row["published"], shown(ours)
 
 
@@ -148,6 +150,9 @@ def backpropagation_clipping(result):
     for row in result["rows"]:
         if row.get("verdict"):
             yield f"{row['run']}, claim eps .2156", "", f"{row['verdict']}, {row['trials']} trials"
+        elif row["run"].startswith("as published: counts") and row.get("eps bound"):
+            what = f"{row['run']}: eps in {row['trials']} trials, confidence {row['confidence']}"
+            yield what, shown(row["published eps"]), shown(row["eps bound"])
 
 
 SUMMARIES = {
