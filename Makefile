@@ -10,6 +10,8 @@ TORCH_INDEX ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# Files of tests side by side: many wait for processes of their own. RUN= plays them one after another.
+RUN ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := check
 .PHONY: .venv audit test validity check docs clean
@@ -27,18 +29,18 @@ audit: $(STAMP)
 	$(PY) examples/headline.py
 
 test: $(STAMP)
-	$(PY) -m pytest
+	$(PY) -m pytest $(RUN)
 
 # The repeated audits at the boundary, ten times as many as in `make test` and longer ones: about a quarter of an hour.
 validity: $(STAMP)
-	DPAUDIT_VALIDITY=deep $(PY) -m pytest tests/validity
+	DPAUDIT_VALIDITY=deep $(PY) -m pytest $(RUN) tests/validity
 
 check: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest
+	$(PY) -m pytest $(RUN)
 
 # The documentation, offline, warnings as errors: open docs/_build/index.html
 docs: $(STAMP)

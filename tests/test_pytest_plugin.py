@@ -66,6 +66,7 @@ def project(tmp_path, monkeypatch, capsys):
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "helper", raising=False)  # of the same name in another file of tests
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # files are edited faster than bytecode can tell
     monkeypatch.delenv("DPAUDIT_DATA", raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

@@ -36,6 +36,7 @@ def write_files(
     """
     written = []
     try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         for name, write in writers.items():
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)

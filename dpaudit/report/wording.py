@@ -94,9 +94,10 @@ def evidence(test: TestResult) -> str:
         level = f"{1 - test.confidence:.6g}"
         parts.append(f"p-value {p_value_text(test.p_value)}, {level} refutes; after {test.trials_used} trials")
     guesses = details.get("guesses")
-    if guesses is not None:
-        told = guesses if isinstance(guesses, Mapping) else vars(guesses)
-        parts.append("guesses " + ", ".join(f"{told[key]} {key}" for key in told))
+    if isinstance(guesses, Mapping):
+        parts.append("guesses " + ", ".join(f"{guesses[key]} {key}" for key in guesses))
+    elif guesses is not None:  # of one run: how many
+        parts.append(f"{details['correct']} of {guesses} guesses right")
     if "tp" in details and "fp" in details:
         n1, n0 = details.get("judged_included"), details.get("judged_excluded")
         counts = f"TP {details['tp']}{_of(n1)}, FP {details['fp']}{_of(n0)}"

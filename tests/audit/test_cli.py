@@ -41,7 +41,8 @@ def test_run_as_a_process(tmp_path, settings, code, verdict):
     told = json.loads(out)  # although the spec prints
     assert "the spec says hello" in err
     assert (told["schema"], told["verdict"]) == (1, verdict)
-    assert err.splitlines()[1].startswith(f"{verdict}   claim (")
+    assert any(line.startswith(f"{verdict}   claim (") for line in err.splitlines())
+    assert ("cost: " in err) is (code != 3)  # nothing is played where nothing can refute
     assert err.endswith("report in run\n")
     assert json.loads((tmp_path / "run" / "report.json").read_text()) == told
     assert told["reproduce"] == "dpaudit run spec.py --seed 0"
@@ -324,6 +325,8 @@ def test_every_example_of_the_help_runs(dpaudit, tmp_path, monkeypatch):
     np.savez(tmp_path / "scores.npz", **GAUSSIAN)
     for seed, night in enumerate(("monday", "tuesday")):
         dpaudit("run", write_spec(tmp_path), "--seed", seed, "--out", f"runs/{night}")
+    dpaudit("run", write_spec(tmp_path), "--seed", 20261122, "--out", "runs/nightly/20261122")
+    (tmp_path / "policy.toml").write_text("[alarm]\naudits = 365\n")
     for example in examples():
         program, *words = example.split()
         assert program == "dpaudit"

@@ -160,7 +160,7 @@ def test_a_killed_audit_counts_all_or_nothing(nights, night, log_e):
         ledger.reopen()
         ledger.set_state(ENDED, None)
     found = read_audit(folder, Policy())
-    assert found.log_e == pytest.approx(log_e, abs=1e-6)
+    assert found.log_e == pytest.approx(log_e, rel=1e-5)
     assert found.ended is None
 
 

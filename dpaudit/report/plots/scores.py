@@ -21,9 +21,9 @@ def scores_figure(report: Report, *, narrow: bool = False) -> "Figure | None":
     column = best_column(report)
     if column is None:
         return None
-    from matplotlib.ticker import MaxNLocator
-
     figure = new_figure(report, width=7.5, height=3.6 if narrow else 4.4, narrow=narrow)
+    from matplotlib.ticker import MaxNLocator  # after the figure, which minds what MPLBACKEND says
+
     axes = figure.add_subplot()
     side = "higher" if column.sign > 0 else "lower"
     axes.set_xlabel(f"{plain(column.name, narrow=narrow)}   ({side}: more likely included)", parse_math=False)
