@@ -12,6 +12,7 @@ from dpaudit._definition import Audit
 from dpaudit._facts import Facts
 from dpaudit._pilot import PilotRefusal
 from dpaudit._play import COST, OUT_OF_TIME, PREFLIGHT, play
+from dpaudit._threads import one_blas_thread
 from dpaudit.checks import Findings
 from dpaudit.claim import Claim
 from dpaudit.methods import perfect_trials
@@ -36,6 +37,7 @@ def audit(train: Any, neighbors: Neighbors, *, claim: Claim, **settings: Any) ->
     return Audit(train, neighbors, claim=claim, **settings).run()
 
 
+@one_blas_thread()
 def run(
     definition: Audit, *, resume: bool, fresh: bool, progress: Progress | None, reproduce: str, code: str
 ) -> Report:
@@ -76,6 +78,7 @@ def run(
         return judge_ledger(ledger, claim, method)
 
 
+@one_blas_thread()
 def judge_ledger(ledger: Ledger, claim: Claim, method: Method) -> Report:
     """The report on whatever a ledger holds: of a live run, or years later.
 

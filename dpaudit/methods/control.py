@@ -25,7 +25,7 @@ def positive_control(
 
     Half the noise doubles the separation of a statistic whose spread is noise. So the statistic that was best, with
     its separation d' (difference of means over the pooled standard deviation) doubled and taken as Gaussian, is
-    audited again 50 to 200 times with as many trials (`power_in`). An estimate: it does not enter the verdict.
+    audited again 25 to 200 times with as many trials (`power_in`). An estimate: it does not enter the verdict.
 
     Returns:
         "suspect", in words, and "probability"; empty if no statistic stands out, or the method is the user's own.
