@@ -23,7 +23,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         arguments: the words after ``dpaudit``; None for those of this process.
     """
     with usable_streams():
-        sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+        try:
+            code = _run(sys.argv[1:] if arguments is None else arguments)
+        except Exception as error:  # in saying what had happened: an import that was interrupted cannot be repeated
+            code = 2
+            _say(f"error: {type(error).__name__}: {error}")
+        sys.exit(code)
 
 
 def _run(words: list[str]) -> int:
@@ -41,9 +46,9 @@ def _run(words: list[str]) -> int:
 
 
 def _interrupted() -> int:
-    from dpaudit.trials.interrupts import stopped_by
-
-    by = stopped_by()
+    loaded = sys.modules.get("dpaudit.trials.interrupts")  # not imported for this: imports may just have been cut off
+    stopped_by = getattr(loaded, "stopped_by", None)
+    by = signal.SIGINT if stopped_by is None else stopped_by()
     _say(f"{'interrupted' if by is signal.SIGINT else 'terminated'}; what was finished is in the ledger")
     return 128 + by
 
