@@ -1,6 +1,5 @@
 """Which code of the user's own an audit runs, as digests of its files."""
 
-import ast
 import sys
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -8,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dpaudit.imports import imported_names
 from dpaudit.trials.by_value import is_installed, modules_by_value
 
 __all__ = ["code_digests"]
@@ -38,19 +38,7 @@ def code_digests(*things: Any) -> dict[str, str]:
 
 def _imported(module: ModuleType, source: bytes) -> Iterator[ModuleType]:
     """The user's own modules that the source names in an import, wherever it stands, and that are loaded."""
-    try:
-        parsed = ast.parse(source)
-    except (SyntaxError, ValueError):  # not Python
-        return
-    names: set[str] = set()
-    for node in ast.walk(parsed):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            package = (module.__package__ or "").split(".")
-            base = [*package[: len(package) - node.level + 1], node.module or ""] if node.level else [node.module or ""]
-            where = ".".join(part for part in base if part)
-            names |= {where, *(f"{where}.{alias.name}" for alias in node.names)}
+    names = imported_names(source, module.__package__ or "")
     packages = {name.rsplit(".", up)[0] for name in names for up in range(name.count(".") + 1)}
     for name in sorted(packages):
         other = sys.modules.get(name)

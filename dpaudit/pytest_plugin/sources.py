@@ -1,14 +1,13 @@
 """The project's own source files, followed along their imports."""
 
-import ast
 import sys
-from functools import lru_cache
 from hashlib import blake2b
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from dpaudit.imports import imported_names
 from dpaudit.trials.by_value import is_installed
 
 __all__ = ["Sources"]
@@ -56,7 +55,7 @@ class Sources:
             content = b"gone"
         self.files[path] = blake2b(content, digest_size=16).hexdigest()
         if path.suffix == ".py":
-            for name in _imported(content, package):
+            for name in imported_names(content, package):
                 self._add_name(name)
 
     def add_conftests(self, tests: Path, root: Path) -> None:
@@ -104,21 +103,3 @@ class Sources:
             if not found.submodule_search_locations:
                 return
             where = list(found.submodule_search_locations)
-
-
-@lru_cache(maxsize=4096)
-def _imported(content: bytes, package: str) -> tuple[str, ...]:
-    """Absolute dotted names of everything a file imports."""
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # not Python, then, or not this one
-        return ()
-    names: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update((alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            names.update((f"{base}.{alias.name}" if base else alias.name, None) for alias in node.names)
-    return tuple(names)

@@ -25,9 +25,6 @@ class InputLayer(Plain):
     name: str
     bound: float
 
-    def outputs(self, features):
-        return features
-
     def forward(self, a, weights, scratch):
         a = a.nan_to_num(0.0, 0.0, 0.0)  # no clipping mends NaN
         lengths = a.flatten(2).norm(dim=2)
@@ -48,9 +45,6 @@ class GradientLayer(Plain):
 
     name: str
     bound: float
-
-    def outputs(self, features):
-        return features
 
     def forward(self, a, weights, scratch):
         return a, None

@@ -5,20 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dpaudit.ensemble.layers.protocol import Plain, Shape
+from dpaudit.ensemble.layers.protocol import Plain
 from dpaudit.ensemble.scratch import Scratch
 
 _aten = torch.ops.aten
 
 
-class _Elementwise(Plain):
-    def outputs(self, features: Shape) -> Shape:
-        """As they were."""
-        return features
-
-
 @dataclass(frozen=True)
-class ReLU(_Elementwise):
+class ReLU(Plain):
     """``nn.ReLU``; `overwrite` where nobody else needs its input."""
 
     name: str
@@ -35,7 +29,7 @@ class ReLU(_Elementwise):
 
 
 @dataclass(frozen=True)
-class Tanh(_Elementwise):
+class Tanh(Plain):
     """``nn.Tanh``."""
 
     name: str
@@ -51,7 +45,7 @@ class Tanh(_Elementwise):
 
 
 @dataclass(frozen=True)
-class GELU(_Elementwise):
+class GELU(Plain):
     """``nn.GELU``, exact or by tanh."""
 
     name: str

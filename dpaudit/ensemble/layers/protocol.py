@@ -57,11 +57,15 @@ class Layer(Protocol):
 
 
 class Plain:
-    """Common part of the layers without parameters, the user's own among them: these add `name`, `outputs`, `forward`
-    and `backward`.
+    """Common part of the layers without parameters, the user's own among them: these add `name`, `forward` and
+    `backward`, and `outputs` where records come out in another shape.
     """
 
     shapes: tuple[Shape, ...] = ()
+
+    def outputs(self, features: Shape) -> Shape:
+        """As they were."""
+        return features
 
     def squares(self, b: Tensor, saved: Any, scratch: Scratch) -> list[Tensor]:
         """None."""
