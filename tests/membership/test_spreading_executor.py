@@ -43,10 +43,8 @@ def pool():
 class Stumbling(Executor):
     """Hands tasks on, but for the first few."""
 
-    num_workers = 2
-
-    def __init__(self, pool, errors):
-        self.pool, self.errors, self.sources = pool, errors, []
+    def __init__(self, pool, errors, num_workers=2):
+        self.pool, self.errors, self.sources, self.num_workers = pool, errors, [], num_workers
 
     def submit(self, fn, source, *rest):
         self.sources.append(type(source).__name__)
@@ -77,15 +75,17 @@ def test_a_part_lost_twice_ends_it(pool):
         list(spread(Squares(), TODO, executor=Stumbling(pool, [OSError("rank 1 is gone")] * 99), most=3))
 
 
-def test_a_job_whose_file_is_not_there_travels_with_the_task(pool, monkeypatch):
-    with tempfile.TemporaryDirectory() as folder:
+def test_a_job_whose_file_is_not_there_travels_with_the_task(monkeypatch):
+    """One process: of several, one may miss the file again while another gets what it asked for."""
+    spawn = get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, mp_context=spawn) as pool:
         handle = os.open(folder, os.O_RDONLY)
         monkeypatch.setattr(tempfile, "tempdir", f"/proc/self/fd/{handle}")  # other processes find nothing there
-        counting = Stumbling(pool, [])
+        counting = Stumbling(pool, [], num_workers=1)
         check(spread(Squares("elsewhere"), TODO, executor=counting, most=1))
         monkeypatch.undo()
         os.close(handle)
-        assert 1 <= counting.sources.count("Carried") <= 6
+        assert 1 <= counting.sources.count("Carried") <= 2, "those under way when it was missed, not all of them"
         assert list(Path(folder).iterdir()) == []
 
 

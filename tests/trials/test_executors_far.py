@@ -60,7 +60,8 @@ def elsewhere():
             os.close(handle)
 
 
-def test_a_worker_that_cannot_read_the_payload_gets_it_with_its_next_task(spawned, undisturbed, monkeypatch):
+def test_a_worker_that_cannot_read_the_payload_gets_it_with_its_next_task(undisturbed, monkeypatch):
+    """One process: of several, one may miss it again while another gets what it asked for."""
     carried = []
     submit = ProcessPoolExecutor.submit
 
@@ -69,9 +70,9 @@ def test_a_worker_that_cannot_read_the_payload_gets_it_with_its_next_task(spawne
         return submit(self, fn, source, *rest)
 
     monkeypatch.setattr(ProcessPoolExecutor, "submit", counted)
-    with elsewhere():
-        assert play(laplace, spawned, name="elsewhere") == undisturbed
-    assert 1 <= carried.count("Carried") <= 6, "a few tasks at the start, not all of them"
+    with elsewhere(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert play(laplace, pool, name="elsewhere") == undisturbed
+    assert 1 <= carried.count("Carried") <= 4, "a few tasks at the start, not all of them"
     assert "FileSource" in carried
 
 

@@ -243,11 +243,13 @@ def test_a_lost_cluster_ends_the_run(executor, monkeypatch):
         play(game(laplace), executor)
 
 
-def test_a_payload_whose_object_is_gone_is_carried(executor, undisturbed, monkeypatch):
+def test_a_payload_whose_object_is_gone_is_carried(cluster, undisturbed, monkeypatch):
+    """One task at a time: of two, one may miss it again while another gets what it asked for."""
     class Gone:
         def read(self):
             raise OSError("ObjectLostError")
 
+    executor = RayExecutor(num_cpus=2)
     sources, submit = [], executor.submit
     monkeypatch.setattr(executor, "keep", lambda content: Gone())
     monkeypatch.setattr(executor, "submit", lambda fn, *task: (sources.append(type(task[0])), submit(fn, *task))[1])
