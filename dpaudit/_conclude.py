@@ -89,9 +89,9 @@ def conclude(
     """
     played, names = trials, trials.names
     complete = method.anytime or len(played) == facts.max_trials
-    test = None
+    test = told = None
     if len(played) and complete:
-        test = method.test(table(played), claim, facts.confidence)
+        test = told = method.test(table(played), claim, facts.confidence)
         played = played.first(test.trials_used)
     path = test.details.get("path") if test else None
     rule = test.details.get("rule", {}) if test else {}
@@ -104,7 +104,7 @@ def conclude(
     verdict, reason, remedy = _verdict(facts, claim, method, test, scores, twice, perfect)
     bound = family = None
     if scores is not None and test is not None and twice is None and scores.n_included and scores.n_excluded:
-        bound = bound_beside(method, claim, scores, confidence=facts.confidence, copies=facts.copies)
+        bound = bound_beside(method, claim, scores, confidence=facts.confidence, copies=facts.copies, test=told)
         family = family_bound(method, claim, scores, confidence=facts.confidence)
     return Report(
         verdict=verdict,

@@ -79,7 +79,7 @@ def judge(scores: Scores, claim: Claim, *, confidence: float = 0.95, method: Met
     else:
         needed = perfect_trials(chosen, claim, confidence, mask, statistics=columns)
     verdict = Verdict.REFUTED if result.refuted else Verdict.INCONCLUSIVE if needed is None else Verdict.NOT_REFUTED
-    bound = bound_beside(chosen, claim, ordered, confidence=confidence)
+    bound = bound_beside(chosen, claim, ordered, confidence=confidence, test=result)
     family = family_bound(chosen, claim, ordered, confidence=confidence)
     return Judgement(verdict, claim, result, bound, family, needed)
 

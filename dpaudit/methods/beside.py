@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from dpaudit.claim import Claim
-from dpaudit.evidence import FamilyBound, LowerBound
+from dpaudit.evidence import FamilyBound, LowerBound, TestResult
 from dpaudit.methods.betting import Betting
 from dpaudit.methods.protocol import Method
 from dpaudit.scores import Scores
@@ -11,13 +11,23 @@ from dpaudit.scores import Scores
 __all__ = ["bound_beside", "family_bound"]
 
 
-def bound_beside(method: Method, claim: Claim, scores: Scores, *, confidence: float, copies: int = 1) -> LowerBound:
-    """The lower bound at the claim's quoted delta, told beside the test of the claim.
+def bound_beside(
+    method: Method,
+    claim: Claim,
+    scores: Scores,
+    *,
+    confidence: float,
+    copies: int = 1,
+    test: TestResult | None = None,
+) -> LowerBound:
+    """The lower bound at the claim's quoted delta, told beside the test of the claim on the same scores.
 
-    Betting shares its bets between the two where the claim is an (epsilon, delta), so that they never disagree.
+    Betting shares its bets between the two where the claim is an (epsilon, delta), so that they never disagree; given
+    the `test`, it does not make them twice.
     """
     if isinstance(method, Betting):
-        return method.lower_bound(scores, delta=claim.quoted_delta, confidence=confidence, copies=copies, claim=claim)
+        delta = claim.quoted_delta
+        return method.lower_bound(scores, delta=delta, confidence=confidence, copies=copies, claim=claim, test=test)
     return method.lower_bound(scores, delta=claim.quoted_delta, confidence=confidence, copies=copies)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dpaudit.claim import Claim
 from dpaudit.methods.betting import Betting, race
+from dpaudit.methods.betting.player import SELDOM
 from dpaudit.methods.clopper_pearson import ClopperPearson
 from dpaudit.methods.suspects import Suspect
 from dpaudit.scores import Scores
@@ -17,7 +18,7 @@ __all__ = ["LARGEST", "TrialsNeeded", "power_in", "trials_needed"]
 _AUDITS = 200
 _SIMULATED = 400_000  # trials in all
 _BATCH = 25  # audits by betting at a time
-_ENOUGH = 0.05  # standard error of a probability
+_ENOUGH = 0.06  # standard error of a probability
 LARGEST = 12_800  # trials; no audit is simulated further
 
 
@@ -73,7 +74,7 @@ def power_in(
     """Probability to refute within `trials`, from 200 simulated audits (standard error at most .036).
 
     Of betting's audits, which learn and take a second per 10,000 trials, 25 are played at a time, until the standard
-    error is .05 or there were 100 of them, of long ones 50 (.071).
+    error is .06 or there were 100 of them, of long ones 50 (.071). They learn `SELDOM`, and so refute a little later.
     """
     audits = _AUDITS
     if isinstance(method, Betting):
@@ -83,7 +84,7 @@ def power_in(
         hits = done = 0
         for start in range(0, audits, _BATCH):
             rows = slice(start, start + _BATCH)
-            played = race(method, claim, confidence, values[rows], coins[rows]).refuted_at
+            played = race(method, claim, confidence, values[rows], coins[rows], lessons=SELDOM).refuted_at
             hits, done = hits + int((played > 0).sum()), done + len(played)
             likely = (hits + 1) / (done + 2)  # 25 of 25 is not yet certainty
             if likely * (1 - likely) <= done * _ENOUGH**2:

@@ -71,7 +71,7 @@ def test_trials_needed_give_the_wanted_power(method) -> None:
     assert needed.median is not None
     assert needed.at_power is not None
     assert needed.median < needed.at_power < 400
-    # another seed, 200 audits: within six standard errors of the wanted .8
+    # another seed, some 50 audits: within three standard errors of the wanted .8
     assert abs(power_in(method, claim, suspect, confidence=0.95, trials=needed.at_power, seed=9) - 0.8) < 0.17
 
 

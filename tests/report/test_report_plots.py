@@ -1,5 +1,9 @@
 """The numbers behind the figures, and that any scores can be drawn."""
 
+import gc
+import weakref
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +11,8 @@ from dpaudit.evidence import TestResult, Verdict
 from dpaudit.report.plots import drawings
 from dpaudit.report.plots.axis import ScoreAxis
 from dpaudit.report.plots.column import best_column
-from dpaudit.report.plots.roc import operating_points
+from dpaudit.report.plots.drawing import Drawing
+from dpaudit.report.plots.roc import operating_points, roc_figure
 from dpaudit.report.plots.scores import not_drawn
 from dpaudit.scores import Scores
 
@@ -147,8 +152,33 @@ def test_any_history_can_be_drawn(make_report, tmp_path, wealths, bounds, make_h
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_the_same_report_gives_the_same_bytes(make_report, tmp_path, suffix, make_scores, make_history):
     report = make_report(scores=make_scores(60), history=make_history(range(1, 61)))
+    other = replace(report)
     for name, draw in drawings.items():
-        one, two = tmp_path / f"one.{suffix}", tmp_path / f"two.{suffix}"
+        one, two, three = (tmp_path / f"{number}.{suffix}" for number in ("one", "two", "three"))
         draw(report, one)
         draw(report, two)
-        assert one.read_bytes() == two.read_bytes(), name
+        draw(other, tmp_path / ("first.svg" if suffix == "png" else "first.png"))
+        draw(other, three)
+        assert one.read_bytes() == two.read_bytes() == three.read_bytes(), name
+
+
+def test_a_figure_is_made_once_and_goes_with_its_report(make_report, make_scores, tmp_path):
+    made = []
+    draw = Drawing(lambda report: made.append(roc_figure(report)) or made[-1])
+    report = make_report(scores=make_scores(60))
+    for name in ("a.png", "a.svg", "b.png"):
+        draw(report, tmp_path / name)
+    assert len(made) == 1
+    figure = weakref.ref(made.pop())
+    del report
+    gc.collect()
+    assert figure() is None
+
+
+def test_ticks_are_plain_numbers(make_report, make_scores):
+    """Also where an axis has one decade, and its minor ticks must speak."""
+    for trials, told in ((400, {"0.01", "0.1", "1"}), (8, {"0.2", "0.5", "1"})):
+        figure = roc_figure(make_report(scores=make_scores(trials)))
+        figure.draw_without_rendering()
+        axis = figure.axes[0].xaxis
+        assert told <= {label.get_text() for label in axis.get_ticklabels(which="both")}

@@ -245,6 +245,7 @@ def test_a_lost_cluster_ends_the_run(executor, monkeypatch):
 
 def test_a_payload_whose_object_is_gone_is_carried(cluster, undisturbed, monkeypatch):
     """One task at a time: of two, one may miss it again while another gets what it asked for."""
+
     class Gone:
         def read(self):
             raise OSError("ObjectLostError")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dpaudit.methods.betting.ladder import GAUSSIAN_RUNGS, RUNGS, Ladder, mean_log
 from dpaudit.methods.betting.outlook import outlook
-from dpaudit.methods.betting.player import Player
+from dpaudit.methods.betting.player import OFTEN, Lessons, Player
 from dpaudit.methods.betting.stakes import Stakes
 from dpaudit.profiles import ApproximateDP, Profile
 
@@ -64,6 +64,7 @@ class Account:
         stakes: of the ladder.
         further: a second ladder, aimed with the first, whose bets do not enter this wealth.
         portfolio: False: only ladders bet, for a bound alone; the wealth stays 1.
+        lessons: how often the player learns.
 
     Attributes:
         player: who bets.
@@ -80,8 +81,9 @@ class Account:
         further: Ladder | None = None,
         *,
         portfolio: bool = True,
+        lessons: Lessons = OFTEN,
     ) -> None:
-        self.player = Player(audits, statistics, outlook(profile), bets=portfolio)
+        self.player = Player(audits, statistics, outlook(profile), bets=portfolio, lessons=lessons)
         self._bets = portfolio
         self.ladder = Ladder(audits, stakes, rungs_beside(profile))
         self._further = further

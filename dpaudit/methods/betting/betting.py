@@ -89,12 +89,20 @@ class Betting:
         )
 
     def lower_bound(
-        self, scores: Scores, *, delta: float, confidence: float, copies: int = 1, claim: Claim | None = None
+        self,
+        scores: Scores,
+        *,
+        delta: float,
+        confidence: float,
+        copies: int = 1,
+        claim: Claim | None = None,
+        test: TestResult | None = None,
     ) -> LowerBound:
         """The anytime bound after all the trials given: the largest over all looks.
 
         Without a claim its bets are the same whatever `delta` and `confidence`, and it falls as either grows, up to
-        the .01 (1 + epsilon) of its search.
+        the .01 (1 + epsilon) of its search. A `test` of the claim on these scores, at this confidence and the claim's
+        quoted delta, told the bound on its way: if it took all trials, they are not bet on once more.
         """
         require_probability("delta", delta, one=False)
         require_confidence(confidence)
@@ -117,8 +125,9 @@ class Betting:
             _feed(monitor, trials)
             return monitor.bound.epsilon
 
+        path = [] if test is None or copies > 1 or test.confidence != confidence else test.details["path"]
         return LowerBound(
-            epsilon=bound(ordered),
+            epsilon=path[-1][2] if path and len(path) == len(ordered) else bound(ordered),
             delta=delta,
             confidence=confidence,
             method=self.describe(),

@@ -34,35 +34,33 @@ class Ladder:
     """
 
     def __init__(self, audits: int, stakes: Stakes, rungs: tuple[Profile, ...]) -> None:
-        self._tables = np.stack([stakes.log_factors(rung) for rung in rungs])  # (rungs, kinds, eps', fractions, 3)
-        self.shape = self._tables.shape[1:]
+        tables = np.stack([stakes.log_factors(rung) for rung in rungs])  # (rungs, kinds, eps', fractions, 3)
+        self.shape = tables.shape[1:]
         self.rungs = len(rungs)
-        right, wrong, _ = patterns()
+        self._by_kind = np.stack([tables[:, kind].reshape(-1, 3).T for kind in _KINDS])  # (kinds, 3, bets of all rungs)
+        right, wrong, _ = patterns()  # kind by kind
         self._result = np.where(right > 0, 0, np.where(wrong > 0, 1, 2))  # (patterns, OUTCOMES)
+        self._growth = np.empty((len(_KINDS), audits * SIDE, self._by_kind.shape[2]))  # kept: new pages cost the most
         none = np.zeros((audits, self.rungs), dtype=np.intp)
         self._pattern, self._bet = none, none  # a bet: (eps', fraction) flattened; 0: nothing is staked
 
     def aim(self, stance: Stance) -> None:
         """Choose every rung's bet by its predicted growth under the stance."""
-        right, wrong, guesses = patterns()
+        right, wrong, _ = patterns()
         chance = np.stack([stance.predicted @ right.T, stance.predicted @ wrong.T], axis=-1)
         rest = stance.predicted.sum(axis=1)[:, None] - chance.sum(axis=-1)
         chance = np.concatenate([chance, rest[..., None]], axis=-1)  # (audits, patterns, 3)
-        audits, best = len(chance), None
-        for kind in _KINDS:
-            table = self._tables[:, kind].reshape(-1, 3)
-            growth = (chance[:, guesses == kind].reshape(-1, 3) @ table.T).reshape(audits, SIDE, self.rungs, -1)
-            flat = growth.transpose(0, 2, 1, 3).reshape(audits, self.rungs, -1)
-            at = flat.argmax(axis=2)
-            found = np.take_along_axis(flat, at[..., None], axis=2)[..., 0]
-            threshold, bet = np.divmod(at, growth.shape[3])
-            if best is None:
-                best, self._pattern, self._bet = found, threshold, bet
-            else:
-                better = found > best
-                best = np.where(better, found, best)
-                self._pattern = np.where(better, kind * SIDE + threshold, self._pattern)
-                self._bet = np.where(better, bet, self._bet)
+        audits = len(chance)
+        by_kind = chance.reshape(audits, len(_KINDS), SIDE, 3).transpose(1, 0, 2, 3).reshape(len(_KINDS), -1, 3)
+        np.matmul(by_kind, self._by_kind, out=self._growth)
+        growth = self._growth.reshape(len(_KINDS), audits, SIDE, self.rungs, -1)
+        bets = growth.argmax(axis=4)
+        grown = np.take_along_axis(growth, bets[..., None], axis=4)[..., 0]
+        bets, grown = (
+            each.transpose(1, 0, 2, 3).reshape(audits, len(_KINDS) * SIDE, self.rungs) for each in (bets, grown)
+        )
+        self._pattern = grown.argmax(axis=1)
+        self._bet = np.take_along_axis(bets, self._pattern[:, None], axis=1)[:, 0]
 
     def results(self, outcomes: Indices) -> Indices:
         """(audits, trials, rungs) places in a table's (kinds, eps', fractions, 3), flattened, of (audits, trials)."""

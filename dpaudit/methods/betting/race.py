@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from dpaudit.claim import Claim
 from dpaudit.methods.betting.account import Account
 from dpaudit.methods.betting.betting import Betting
+from dpaudit.methods.betting.player import OFTEN, Lessons
 
 __all__ = ["Race", "race"]
 
@@ -36,6 +37,8 @@ def race(
     values: Array,
     included: Mask,
     lost: Mask | None = None,
+    *,
+    lessons: Lessons = OFTEN,
 ) -> Race:
     """The same bets as `Betting.test`, for many audits at once.
 
@@ -46,6 +49,7 @@ def race(
         values: (audits, trials) or (audits, trials, statistics) scores.
         included: (audits, trials) coins.
         lost: (audits, trials) trials the harness lost; None for none.
+        lessons: SELDOM: bets that are learned less often, for an estimate in a third of the time.
     """
     table = values[..., None] if values.ndim == 2 else values
     gone = np.zeros(included.shape, dtype=bool) if lost is None else lost
@@ -54,7 +58,7 @@ def race(
     refuted_at, at_stopping = np.zeros(audits, dtype=np.intp), np.zeros(audits)
     for start in range(0, audits, _SIDE_BY_SIDE):
         rows = slice(start, min(audits, start + _SIDE_BY_SIDE))
-        account = Account(rows.stop - rows.start, table.shape[2], claim.profile, method.stakes)
+        account = Account(rows.stop - rows.start, table.shape[2], claim.profile, method.stakes, lessons=lessons)
         for block in account.play(table[rows], included[rows], gone[rows]):
             wealth, running = block.log_wealth, refuted_at[rows] == 0
             crossed = running & (wealth >= target).any(axis=1)

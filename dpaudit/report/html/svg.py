@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from dpaudit.report.plain import one_line
-from dpaudit.report.plots.frame import ALLOWED, EVIDENCE, EXCLUDED, INCLUDED, RULE, any_script
+from dpaudit.report.plots.frame import ALLOWED, EVIDENCE, EXCLUDED, INCLUDED, RULE, write_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,12 +67,10 @@ def inline_svg(figure: "Figure", name: str, *, title: str, description: str) -> 
         title: what it is.
         description: what it shows, in words and numbers, for those who do not see it.
     """
-    import matplotlib as mpl
-
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set_visible(False)
     drawn = io.BytesIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with mpl.rc_context({"svg.hashsalt": "dpaudit", "svg.fonttype": "none"}), any_script():
-        figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
+    write_svg(figure, drawn, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), letters="none")
     root = _kept(ElementTree.fromstring(drawn.getvalue()), name)
     assert root is not None
     titles = f"{name}-title", f"{name}-description"

@@ -8,7 +8,7 @@ import numpy as np
 from dpaudit.evidence import round_down
 from dpaudit.report.numerals import needed_wealth
 from dpaudit.report.parts import History
-from dpaudit.report.plots.frame import EVIDENCE, EXCLUDED, INCLUDED, RULE, legend, new_figure
+from dpaudit.report.plots.frame import EVIDENCE, EXCLUDED, INCLUDED, RULE, legend, new_figure, plain_decades
 from dpaudit.report.plots.thin import thin_path
 from dpaudit.report.report import Report
 
@@ -51,6 +51,7 @@ def _wealth(axes: "Axes", history: History, needed: float, above: dict[str, Any]
     axes.axhline(needed, color=RULE, linewidth=1.2, linestyle="dashed", label=f"{needed:g} refutes the claim")
     axes.set_yscale("log")
     axes.set_ylim(max(_LEAST, min(0.5, float(wealth.min()) / 1.5)), max(needed, float(wealth.max())) * 2)
+    plain_decades(axes)
     axes.set_ylabel("wealth against the claim")
     legend(axes, **above)
 

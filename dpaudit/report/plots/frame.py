@@ -6,10 +6,10 @@ Whatever holds a name goes through `plain` and is drawn with `parse_math=False`.
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dpaudit.report.plain import one_line
 from dpaudit.report.report import Report
@@ -72,13 +72,42 @@ def pair(figure: "Figure", *, stacked: bool) -> "tuple[Axes, Axes]":
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write the figure; the format is the suffix of `path`."""
-    import matplotlib as mpl
+    """Write the figure as PNG or SVG, by the suffix of `path`."""
+    if path.suffix == ".svg":
+        write_svg(figure, path, metadata={"Date": None})
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    # Without a fixed salt and date two renderings of one report would differ.
-    with mpl.rc_context({"svg.hashsalt": "dpaudit"}), any_script():
-        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(path, dpi=150, metadata=metadata)
+    lay_out(figure)
+    figure.set_dpi(150)
+    canvas: Any = FigureCanvasAgg(figure)
+    with any_script():
+        canvas.print_png(path, metadata={"Software": None})
+
+
+def write_svg(
+    figure: "Figure", file: "Path | BinaryIO", *, metadata: Mapping[str, str | None], letters: str = "path"
+) -> None:
+    """Write the figure as SVG, the same text for the same figure; its letters drawn as a "path", or left ("none")."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    lay_out(figure)
+    canvas: Any = FigureCanvasSVG(figure)
+    with mpl.rc_context({"svg.hashsalt": "dpaudit", "svg.fonttype": letters}), any_script():
+        canvas.print_svg(file, metadata=metadata)
+
+
+def lay_out(figure: "Figure") -> None:
+    """Put everything in its place, for good.
+
+    `Figure.savefig` draws twice, once to measure; a figure that is laid out is drawn once, by its canvas.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        with any_script():
+            engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 @contextmanager
@@ -93,6 +122,22 @@ def plain(name: str, *, narrow: bool = False) -> str:
     """A name, without control characters, and cut where it would squeeze the figure."""
     shown, most = one_line(name), _NARROW_LONGEST if narrow else _LONGEST
     return shown if len(shown) <= most else f"{shown[: most - 3]}..."
+
+
+def plain_decades(axes: "Axes") -> None:
+    """Plain numbers on logarithmic axes whose limits are set, and two minor ticks a decade, told where decades are few.
+
+    Powers of ten in mathematics and eight minor ticks a decade take longer than everything else in a figure.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            low, high = axis.get_view_interval()
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+            few = high < 20 * low
+            axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}") if few else NullFormatter())
 
 
 def legend(axes: "Axes", **looks: Any) -> None:

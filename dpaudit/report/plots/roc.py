@@ -7,7 +7,17 @@ from numpy.typing import NDArray
 
 from dpaudit.claim import Claim
 from dpaudit.report.plots.column import Column, best_column
-from dpaudit.report.plots.frame import ALLOWED, EXCLUDED, INCLUDED, RULE, legend, new_figure, pair, plain
+from dpaudit.report.plots.frame import (
+    ALLOWED,
+    EXCLUDED,
+    INCLUDED,
+    RULE,
+    legend,
+    new_figure,
+    pair,
+    plain,
+    plain_decades,
+)
 from dpaudit.report.plots.thin import thin_staircase
 from dpaudit.report.report import Report
 
@@ -92,5 +102,6 @@ def _panel(
     x, y = thin_staircase(*(np.maximum(side, low) for side, low in zip(curve, floors, strict=True)))
     axes.plot(x, y, color=colour, linewidth=2.0, drawstyle="steps-post", label="measured")
     axes.set(xscale="log", yscale="log", xlim=(x_floor, 1.15), ylim=(y_floor, 1.15))
+    plain_decades(axes)
     legend(axes, loc="lower right", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)

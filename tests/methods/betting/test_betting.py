@@ -8,6 +8,7 @@ import pytest
 from dpaudit.claim import Claim
 from dpaudit.errors import UsageError
 from dpaudit.methods.betting import Betting, Stakes, fair_order, race
+from dpaudit.methods.betting.player import OFTEN, SELDOM
 from dpaudit.scores import Scores
 
 
@@ -47,6 +48,31 @@ def test_bound_is_coherent_with_the_verdict() -> None:
             assert found.details["path"][-1][2] == at_stop.epsilon
             refuted += found.refuted
     assert 2 <= refuted <= 5
+
+
+def test_a_bound_told_by_the_test_is_the_one_bet_for() -> None:
+    """And where the test told another one (stopped before the end, another confidence, a group), it is bet for."""
+    scores = gaussian_scores(120, 1.5, 3)
+    for claim, stopped in ((Claim(epsilon=2.0), False), (Claim.gaussian(mu=1.2), False), (Claim(epsilon=0.2), True)):
+        found = Betting().test(scores, claim, 0.95)
+        assert found.refuted == stopped
+        for confidence, copies in ((0.95, 1), (0.9, 1), (0.95, 2)):
+            asked = {"delta": claim.quoted_delta, "confidence": confidence, "copies": copies, "claim": claim}
+            assert Betting().lower_bound(scores, test=found, **asked) == Betting().lower_bound(scores, **asked)
+
+
+def test_learning_seldom_is_betting_all_the_same() -> None:
+    """For estimates: nearly the same refutations, hardly later (58 of 60 by both, medians 90 and 88, when written)."""
+    rng = np.random.default_rng(11)
+    coins = rng.random((60, 150)) < 0.5
+    values = rng.normal(size=coins.shape) + 1.8 * coins
+    often, seldom = (
+        race(Betting(), Claim(epsilon=1.0), 0.95, values, coins, lessons=lessons).refuted_at
+        for lessons in (OFTEN, SELDOM)
+    )
+    assert (often != seldom).any()
+    assert abs((often > 0).sum() - (seldom > 0).sum()) <= 3
+    assert np.median(seldom[seldom > 0]) <= 1.1 * np.median(often[often > 0])
 
 
 def test_a_bound_alone_falls_as_delta_or_the_confidence_grows() -> None:

@@ -3,29 +3,16 @@
 matplotlib is imported when a figure is drawn, through its object interface: no pyplot, no global state.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from dpaudit.report.membership.plots.histograms import losses_figure, scores_figure
 from dpaudit.report.membership.plots.roc import roc_figure
 from dpaudit.report.membership.report import MembershipReport
-from dpaudit.report.plots.frame import save_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from dpaudit.report.plots.drawing import Drawing
 
 __all__ = ["drawings"]
 
-
-def _saved(made: "Figure | None", path: Path) -> None:
-    if made is not None:
-        save_figure(made, path)
-
-
-drawings: dict[str, Callable[[MembershipReport, Path], None]] = {
-    "roc": lambda report, path: _saved(roc_figure(report), path),
-    "scores": lambda report, path: _saved(scores_figure(report), path),
-    "losses": lambda report, path: _saved(losses_figure(report), path),
+drawings: dict[str, Drawing[MembershipReport]] = {
+    "roc": Drawing(roc_figure),
+    "scores": Drawing(scores_figure),
+    "losses": Drawing(losses_figure),
 }
-"""Name -> a function that writes the figure, in the format of the path's suffix, or nothing if there is nothing."""
+"""Name -> what writes the figure, in the format of the path's suffix, or nothing if there is nothing."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from dpaudit.report.membership.parts import AttackResult
 from dpaudit.report.membership.report import MembershipReport
-from dpaudit.report.plots.frame import NARROW, RULE, legend, pair, plain, plain_figure
+from dpaudit.report.plots.frame import NARROW, RULE, legend, pair, plain, plain_decades, plain_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +37,7 @@ def roc_figure(report: MembershipReport, *, narrow: bool = False) -> "Figure":
         axes.spines[["top", "right"]].set_visible(False)
     linear.set(xlim=(0, 1), ylim=(0, 1.01))
     logarithmic.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.1))
+    plain_decades(logarithmic)
     legend(linear, loc="lower right", fontsize=8.5)
     setting = report.setting
     if narrow:  # there it stands below the figure
