@@ -112,24 +112,28 @@ def writing(folder: Path, trials: int) -> dict[str, float]:
     return found
 
 
-def resuming(folder: Path, trials: int) -> dict[str, float]:
+def resuming(folder: Path, method, trials: int) -> dict[str, float]:
     """Seconds of each part of going on after a kill, up to where the next trial would start."""
-    method, took = dpa.methods.ClopperPearson(), {}
+    took = {}
 
     def lap(what: str) -> None:
         nonlocal start
         took[what], start = time.perf_counter() - start, time.perf_counter()
 
     start = time.perf_counter()
-    with opened(folder, method, trials + 1_000) as ledger:
+    with opened(folder, method, trials) as ledger:
         lap("open and check the file")
-        session = Session(schedule=SCHEDULE, ledger=ledger, runner=None, max_trials=trials + 1_000)
+        session = Session(schedule=SCHEDULE, ledger=ledger, runner=None, max_trials=trials)
         lap("read, check seals, coins and seeds")
         kept = session.written()
         assert len(kept) == trials
         assert replay(method.monitor(CLAIM, 0.95, len(NAMES) + 1), kept) is None
         lap("look for repeats, replay")
-    return took
+        seen = set(kept.releases)
+        assert len(seen) == trials
+        assert next(session.in_order(first=trials), None) is None
+        lap("up to the next trial")
+    return {**took, "together": sum(took.values())}
 
 
 def judging(folder: Path, trials: int) -> float:
@@ -151,15 +155,15 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        large = folder / "large"
-        filled(large, dpa.methods.ClopperPearson(), given.resume)
-        parts = resuming(large, given.resume)
+        large, methods = folder / "large", (dpa.methods.Betting(), dpa.methods.ClopperPearson())
+        filled(large, methods[0], given.resume)
+        resumed = {method.name: resuming(large, method, given.resume) for method in methods}
         result = {
             "machine": machine(),
             "fsync seconds": wait_for_disk(folder),
             "trials a second": writing(folder, given.write),
             "bytes a trial": (large / "ledger.sqlite").stat().st_size / given.resume,
-            f"resume of {given.resume} trials, seconds": {**parts, "together": sum(parts.values())},
+            f"resume of {given.resume} trials, seconds": resumed,
             f"judging {given.judge} trials by betting, seconds": judging(folder / "judged", given.judge),
         }
     print(json.dumps(result, indent=2))

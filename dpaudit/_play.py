@@ -15,6 +15,7 @@ from dpaudit.methods.protocol import Method
 from dpaudit.trials import Deadline, Game, Interrupts, Ledger, Payload, Progress, Runner, Schedule, Session, Status
 from dpaudit.trials.deadline import seconds_of
 from dpaudit.trials.executors import opened
+from dpaudit.trials.rows import packed
 
 __all__ = ["COST", "OUT_OF_TIME", "PREFLIGHT", "play"]
 
@@ -83,7 +84,7 @@ def play(
         if (stop := replay(monitor, kept)) is not None:
             session.stop(stop)
             return
-        seen: set[str | None] = {None, *kept.release_texts()}
+        seen = set(kept.releases)
         failed, lost = (int(kept.where(status).sum()) for status in (Status.FAILED, Status.LOST))
         for outcome in session.in_order(first=len(kept)):
             failed, lost = failed + (outcome.status is Status.FAILED), lost + (outcome.status is Status.LOST)
@@ -91,9 +92,10 @@ def play(
             if progress is not None:
                 done = outcome.trial.index + 1
                 progress.update(done=done, total=total, failed=failed, lost=lost, evidence=monitor.summary())
-            if monitor.stopped or (outcome.digest in seen and outcome.digest is not None):
+            released = packed(outcome.digest)
+            if monitor.stopped or (released in seen and released is not None):
                 session.stop(outcome.trial.index)
                 break
-            seen.add(outcome.digest)
+            seen.add(released)
         if session.out_of_time:
             ledger.set_state(OUT_OF_TIME, limit)

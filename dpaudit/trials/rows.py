@@ -22,6 +22,7 @@ __all__ = [
     "from_row",
     "marked",
     "notices_in",
+    "packed",
     "seal",
     "text_id",
     "texts_of",
@@ -71,7 +72,7 @@ def to_row(outcome: Outcome, names: Sequence[str], *, after_stop: bool) -> Row:
         str(outcome.status),
         float(outcome.seconds),
         values,
-        _packed(outcome.digest),
+        packed(outcome.digest),
         int(after_stop),
         outcome.error or None,
         *(None if text is None else text_id(text) for text in texts_of(outcome)),
@@ -150,12 +151,12 @@ def seal(cells: Sequence[Any]) -> bytes:
         raise ValueError("a cell of another type") from None
 
 
-def _packed(digest: str | None) -> bytes | str | None:
-    """16 bytes instead of 32 characters."""
+def packed(digest: str | None) -> bytes | str | None:
+    """A digest as a row has it: 16 bytes instead of 32 characters."""
     if digest is None or len(digest) != 32:
         return digest
     try:
-        packed = bytes.fromhex(digest)
+        made = bytes.fromhex(digest)
     except ValueError:
         return digest
-    return packed if packed.hex() == digest else digest
+    return made if made.hex() == digest else digest

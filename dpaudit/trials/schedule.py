@@ -92,16 +92,26 @@ class Schedule:
         return left << 16 | right
 
 
+@lru_cache(maxsize=2)
+def _tables(key: bytes) -> tuple[NDArray[np.int64], ...]:
+    """The round function of every turn at all 2^16 halves."""
+    keyed, tables = blake2b(key=key, digest_size=2), []
+
+    def mixed(block: bytes) -> bytes:  # as `_mixed`, but that the key is taken in once
+        state = keyed.copy()
+        state.update(block)
+        return state.digest()
+
+    for turn in range(_ROUNDS):
+        blocks = (bytes((turn, low, high)) for high in range(256) for low in range(256))
+        tables.append(np.frombuffer(b"".join(map(mixed, blocks)), "<u2").astype(np.int64))
+    return tuple(tables)
+
+
 def _mixed(key: bytes, turn: int, half: int) -> int:
     """The round function."""
     block = bytes((turn, half & 0xFF, half >> 8))
     return int.from_bytes(blake2b(block, key=key, digest_size=2).digest(), "little")
-
-
-@lru_cache(maxsize=2)
-def _tables(key: bytes) -> tuple[NDArray[np.int64], ...]:
-    """The round function of every turn at all 2^16 halves."""
-    return tuple(np.array([_mixed(key, turn, half) for half in range(2**16)], np.int64) for turn in range(_ROUNDS))
 
 
 @lru_cache(maxsize=8)

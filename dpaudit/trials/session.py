@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from dpaudit.errors import AuditError, UsageError
 from dpaudit.trials.columns import Columns
 from dpaudit.trials.deadline import Deadline
@@ -111,7 +113,8 @@ class Session:
         pilot = self.pilot()
         self._deadline.saw((pilot.excluded, pilot.included, pilot.first, pilot.again))
         there, results = self._there, None
-        places = {int(index): at for at, index in enumerate(there.index) if index >= first}
+        later = np.flatnonzero(there.index >= first)
+        places = dict(zip(there.index[later].tolist(), later.tolist(), strict=True))
         missing = (index for index in range(first, self.max_trials) if index not in places)
         held: dict[int, Outcome] = {}  # written, not yet handed on
         for index in range(first, self.max_trials):

@@ -4,11 +4,14 @@ Everything carries a leading axis of audits that are played side by side (one in
 repeated-audit test), so that what is tested is what runs.
 """
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.methods.betting import ranks
-from dpaudit.methods.betting.normal import NormalSums
+from dpaudit.methods.betting.cells import cell_edges, cells_among, cells_within
+from dpaudit.methods.betting.normal import NormalSums, count_per_world
 
 __all__ = ["MEMORY", "Memory"]
 
@@ -50,14 +53,23 @@ class Memory:
             self._tally = ranks.tally(self._values[:, : self.kept], self._coins[:, : self.kept])
         return self._tally
 
-    def rank(self, values: Array, known: int) -> Array:
-        """Ranks of (audits, trials, statistics) scores among the first `known` ones; `known` is at most `kept`."""
-        return ranks.rank_among(self._values[:, :known], self._coins[:, :known], values)
+    def cells(self, values: Array, known: int) -> Indices:
+        """Cells of (audits, trials, statistics) scores among the first `known` ones; `known` is at most `kept`."""
+        if known == MEMORY:
+            return cells_within(self._edges, values)
+        return cells_among(self._values[:, :known], self._coins[:, :known], values)
 
-    def rank_of(self, values: Array, known: int, audits: Indices, statistic: Indices) -> Array:
-        """Ranks of (rows, trials) scores, each row among the first `known` of one audit's statistic, both (rows,)."""
+    def cells_of(self, values: Array, known: int, audits: Indices, statistic: Indices) -> Indices:
+        """Cells of (rows, trials) scores, each row among the first `known` of one audit's statistic, both (rows,)."""
+        if known == MEMORY:
+            return cells_within(self._edges[audits, statistic][:, None], values[..., None])[..., 0]
         reference = self._values[audits[:, None], np.arange(known), statistic[:, None]]
-        return ranks.rank_among(reference[..., None], self._coins[audits, :known], values[..., None])[..., 0]
+        return cells_among(reference[..., None], self._coins[audits, :known], values[..., None])[..., 0]
+
+    @cached_property
+    def _edges(self) -> Array:
+        """Of the cells, once the memory is full."""
+        return cell_edges(self._values, self._coins)
 
     def column(self, statistic: int) -> Array:
         """(kept,) scores of the first audit's statistic."""
@@ -68,19 +80,18 @@ class Memory:
 
         A call may end at the `MEMORY`-th trial but not pass it.
         """
-        seen = ~np.isnan(values)
+        seen, gone = ~np.isnan(values), lost.sum(axis=1)
         self.sums.add(values, coins)
-        for coin in (0, 1):
-            self.seen[coin] += (seen & (coins == coin)[..., None]).sum(axis=1)
-        self.absent += (~seen & ~lost[..., None]).sum(axis=1)
-        self.lost += lost.sum(axis=1)
+        counts = count_per_world(seen, coins)
+        self.seen += counts
+        self.absent += values.shape[1] - gone[:, None] - counts.sum(axis=0)
+        self.lost += gone
         if self.past < MEMORY:
             self._keep(values, coins)
             self._tally = None
         else:  # the fences and the order they are ranked in stay
             known = self.tally
-            rank = self.rank(values, MEMORY)
-            cells = known.cells + ranks.count_cells(rank, np.broadcast_to(coins[..., None], rank.shape))
+            cells = known.cells + ranks.count_cells(self.cells(values, MEMORY), seen, coins[..., None])
             outliers = known.outliers + ranks.count_outliers(values, coins[..., None], known.fences)
             self._tally = known._replace(cells=cells, outliers=outliers)
         self.past += values.shape[1]

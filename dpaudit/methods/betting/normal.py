@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from dpaudit.methods.betting.experts import SIDE
 from dpaudit.methods.betting.laws import SHIFTS
 
-__all__ = ["SIGNED_SHIFTS", "Z_EDGES", "NormalPosterior", "NormalSums", "predict", "probability_in"]
+__all__ = ["SIGNED_SHIFTS", "Z_EDGES", "NormalPosterior", "NormalSums", "count_per_world", "predict", "probability_in"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -60,6 +60,12 @@ class NormalPosterior(NamedTuple):
         return Nodes(kept[0] / kept[0].sum(axis=-1, keepdims=True), *kept[1:])
 
 
+def count_per_world(seen: Mask, included: Mask) -> Array:
+    """(2, audits, statistics), OUT first: how many of (audits, trials, statistics) are seen, by (audits, trials) coins."""
+    worlds = np.stack([~included, included], axis=1).astype(np.float64)
+    return np.asarray((worlds @ seen.astype(np.float64)).transpose(1, 0, 2))
+
+
 class NormalSums:
     """Running sums of (audits, statistics) scores per world, about each statistic's first score."""
 
@@ -78,10 +84,9 @@ class NormalSums:
         self._origin = np.where(np.isnan(self._origin) & seen.any(axis=1), first, self._origin)
         with np.errstate(over="ignore", invalid="ignore"):
             offset = np.where(seen, values - self._origin[:, None], 0.0)
+            self._count += count_per_world(seen, included)
             for coin in (0, 1):
-                mine = seen & (included == coin)[..., None]
-                self._count[coin] += mine.sum(axis=1)
-                self._sum[coin] += (offset * mine).sum(axis=1)
+                self._sum[coin] += (offset * (included == coin)[..., None]).sum(axis=1)
             self._squares += (offset * offset).sum(axis=1)
             self._hopeless |= ~np.isfinite(self._squares)
 

@@ -14,10 +14,11 @@ from dpaudit.methods.betting.experts import PLACES
 from dpaudit.methods.betting.laws import CELL_EDGES, CELLS, WIDTHS
 from dpaudit.methods.betting.outlook import Outlook
 
-__all__ = ["Tally", "law_posterior", "law_probability_in", "predict", "rank_among", "tally"]
+__all__ = ["Tally", "law_posterior", "law_probability_in", "predict", "tally"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 
 _REACH = 3.5  # interquartile ranges beyond the quartiles: an outlier
 _DOUBT = 0.1  # share of every prediction that says nothing, divided by the trials
@@ -35,31 +36,6 @@ class Tally(NamedTuple):
     outliers: Array
     fences: Array
     tied: Mask
-
-
-def rank_among(reference: Array, coins: Mask, values: Array) -> Array:
-    """Ranks in (0, 1) of new scores among past ones; NaN stays.
-
-    Args:
-        reference: (audits, past, statistics); NaN is left out.
-        coins: (audits, past).
-        values: (audits, trials, statistics).
-    """
-    audits, past, statistics = reference.shape
-    below, known = np.empty((2, *values.shape)), np.empty((2, audits, 1, statistics))
-    if past * values.shape[1] <= 1 << 14:
-        lower = (reference[:, None] < values[:, :, None]) + 0.5 * (reference[:, None] == values[:, :, None])
-        for coin in (0, 1):
-            mine = (~np.isnan(reference) & (coins == coin)[..., None]).astype(np.float64)
-            below[coin] = np.einsum("atps,aps->ats", lower, mine)
-            known[coin] = mine.sum(axis=1, keepdims=True)
-    else:
-        for a, s, coin in np.ndindex(audits, statistics, 2):
-            ordered = np.sort(reference[a, coins[a] == coin, s])
-            ordered = ordered[~np.isnan(ordered)]
-            sides = [np.searchsorted(ordered, values[a, :, s], side) for side in ("left", "right")]
-            below[coin, a, :, s], known[coin, a, 0, s] = (sides[0] + sides[1]) / 2, len(ordered)
-    return np.where(np.isnan(values), np.nan, ((below + 0.5) / (known + 1)).mean(axis=0))
 
 
 def tally(values: Array, coins: Mask) -> Tally:
@@ -93,15 +69,17 @@ def tally(values: Array, coins: Mask) -> Tally:
         reach = _REACH * (quartiles[1] - quartiles[0])
         fences = np.stack([quartiles[0] - reach, quartiles[1] + reach])
     tied = (~fresh & seen).sum(axis=1) > 0.5 * number - 1
-    return Tally(count_cells(np.where(seen, rank, np.nan), coin), count_outliers(ordered, coin, fences), fences, tied)
+    return Tally(
+        count_cells(np.searchsorted(CELL_EDGES, rank), seen, coin), count_outliers(ordered, coin, fences), fences, tied
+    )
 
 
-def count_cells(ranks: Array, coin: Mask) -> Array:
-    """(audits, statistics, CELLS, 2) counts of (audits, trials, statistics) ranks and coins."""
-    audits, _, statistics = ranks.shape
+def count_cells(cells: Indices, seen: Mask, coin: Mask) -> Array:
+    """(audits, statistics, CELLS, 2) counts of (audits, trials, statistics) cells and coins, where a score was seen."""
+    audits, _, statistics = cells.shape
     which = np.arange(audits)[:, None, None] * statistics + np.arange(statistics)
-    at = (which * CELLS + np.searchsorted(CELL_EDGES, np.nan_to_num(ranks))) * 2 + coin
-    counts = np.bincount(at[~np.isnan(ranks)], minlength=audits * statistics * CELLS * 2)
+    at = (which * CELLS + cells) * 2 + coin
+    counts = np.bincount(at[seen], minlength=audits * statistics * CELLS * 2)
     return counts.reshape(audits, statistics, CELLS, 2).astype(np.float64)
 
 

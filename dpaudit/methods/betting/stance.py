@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.methods.betting.experts import ABSTAINED, LOST, OUTCOMES, PLACES
-from dpaudit.methods.betting.laws import CELL_EDGES
 from dpaudit.methods.betting.memory import Memory
 from dpaudit.methods.betting.normal import Z_EDGES
 from dpaudit.methods.betting.views import RANKED
@@ -57,8 +56,7 @@ class Stance:
         return np.where(lost, LOST, np.where(silent, ABSTAINED, 2 * place + coins))
 
     def _ranked(self, memory: Memory, audits: Indices, score: Array) -> Indices:
-        rank = memory.rank_of(score, self.known, audits, self.statistic[audits])
-        place = 1 + np.searchsorted(CELL_EDGES, rank)
+        place = 1 + memory.cells_of(score, self.known, audits, self.statistic[audits])
         apart, (low, high) = self.apart[audits, None], self.fences[:, audits]
         with np.errstate(invalid="ignore"):
             place = np.where(apart & (score > high[:, None]), PLACES - 1, place)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.methods.betting import normal, ranks
-from dpaudit.methods.betting.laws import CELL_EDGES, CELLS
 from dpaudit.methods.betting.memory import MEMORY, Memory
 from dpaudit.methods.betting.outlook import Outlook
 
@@ -75,7 +74,7 @@ class Views:
             p_in = np.nan_to_num(normal.probability_in(self._nodes, values), nan=0.5)
         self._told[NORMAL] += _log_told(p_in, coin, seen)
         known = memory.tally
-        cell = np.minimum(np.searchsorted(CELL_EDGES, memory.rank(values, self._known)), CELLS - 1)
+        cell = memory.cells(values, self._known)
         by_rank = np.take_along_axis(self._cells, cell.transpose(0, 2, 1), axis=2).transpose(0, 2, 1)
         ends = ranks.outlier_probability_in(known.outliers, np.full(2, 0.5))
         with np.errstate(invalid="ignore"):

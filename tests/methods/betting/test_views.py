@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from dpaudit.methods.betting import ranks
+from dpaudit.methods.betting.cells import cell_edges, cells_among, cells_within, rank_among
 from dpaudit.methods.betting.laws import CELL_EDGES, CELLS, WIDTHS, standing_laws
 from dpaudit.methods.betting.louder import louder, worst_case
 from dpaudit.methods.betting.normal import NormalSums
@@ -29,11 +30,30 @@ def test_ranks_are_their_definition(past: int) -> None:
     reference[0, 3, 0] = np.nan
     coins, values = rng.random((2, past)) < 0.5, np.round(rng.normal(size=(2, 9, 2)), 1)
     values[1, 4, 1] = np.nan
-    found = ranks.rank_among(reference, coins, values)
+    found, cells = rank_among(reference, coins, values), cells_among(reference, coins, values)
     for a, t, s in np.ndindex(2, 9, 2):
         expected = naive_rank(reference[a, :, s], coins[a], values[a, t, s])
         assert found[a, t, s] == pytest.approx(expected) or np.isnan(values[a, t, s])
+        assert cells[a, t, s] == min(np.searchsorted(CELL_EDGES, found[a, t, s]), CELLS - 1)
     assert np.isnan(found[1, 4, 1])
+
+
+EXTREMES = [-np.inf, np.inf, np.nan, 0.0, -0.0, 5e-324, -5e-324, np.finfo(float).max, np.finfo(float).min]
+
+
+@pytest.mark.parametrize("past", [0, 1, 2, 60, 500])
+def test_edges_of_cells_say_what_ranks_say(past: int) -> None:
+    """Ties, infinities, the smallest and largest numbers, a world without scores: the same cells to the last score."""
+    rng = np.random.default_rng(past)
+    for _ in range(30):
+        kinds = [rng.normal(size=past), np.round(rng.normal(size=past), 1), rng.choice(EXTREMES, past)]
+        reference = rng.choice(kinds)[None, :, None]
+        coins = rng.random((1, past)) < rng.choice([0.0, 0.5, 0.9])
+        with np.errstate(over="ignore"):
+            near = [np.nextafter(reference, np.inf), reference, np.nextafter(reference, -np.inf)]
+        values = np.concatenate([*near, np.array(EXTREMES)[None, :, None], rng.normal(size=(1, 40, 1))], axis=1)
+        direct = np.minimum(np.searchsorted(CELL_EDGES, rank_among(reference, coins, values)), CELLS - 1)
+        assert (cells_within(cell_edges(reference, coins), values) == direct).all()
 
 
 def test_a_tally_ranks_each_score_among_the_others() -> None:
