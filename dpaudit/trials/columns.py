@@ -1,28 +1,24 @@
 """The trials of a ledger as arrays: what judging a million of them needs; outcomes one by one where somebody asks."""
 
-import gc
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import chain, compress
-from typing import Any
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.trials import rows
+from dpaudit.trials.parts import Part, part_of, read_parts
 from dpaudit.trials.rows import AlteredError
 from dpaudit.trials.schedule import Schedule
 from dpaudit.trials.trial import Outcome, Status, Trial
 
 __all__ = ["Columns"]
 
-_CHUNK = 20_000
 _STATUSES = tuple(Status)
-_CODES = {str(status): code for code, status in enumerate(_STATUSES)}
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -65,7 +61,7 @@ class Columns:
         """Of outcomes that were in no ledger."""
         texts = {rows.text_id(text): text for outcome in outcomes for text in rows.texts_of(outcome) if text}
         made = [rows.to_row(outcome, names, after_stop=False) for outcome in outcomes]
-        return _joined([_Chunk(made, len(names))], tuple(names), texts)
+        return _joined([part_of(made, len(names))], tuple(names), texts)
 
     @classmethod
     def read(cls, database: sqlite3.Connection, names: Sequence[str]) -> "Columns":
@@ -79,12 +75,7 @@ class Columns:
             if not isinstance(text, str) or rows.text_id(text) != number:
                 raise AlteredError(f"the ledger was altered or damaged: text {number} is not what was written")
             texts[number] = text
-        with _uncollected():
-            cursor = database.execute(f"SELECT {rows.COLUMNS} FROM trials ORDER BY idx")
-            chunks = []
-            while fetched := cursor.fetchmany(_CHUNK):
-                chunks.append(_Chunk(fetched, len(names)))
-            made = _joined(chunks or [_Chunk([], len(names))], tuple(names), texts)
+        made = _joined(read_parts(database, len(names)) or [part_of([], len(names))], tuple(names), texts)
         missing = (set(np.unique(made.traces)) | set(np.unique(made.notices))) - texts.keys() - {0}
         if missing:
             raise AlteredError(f"the ledger was altered or damaged: text {min(missing)} is gone")
@@ -190,84 +181,6 @@ class Columns:
 _ARRAYS = ("index", "included", "seed", "status", "seconds", "values", "late", "traces", "notices")
 
 
-class _Chunk:
-    """Some rows as arrays, their seals checked: those of the usual shape together, others one by one."""
-
-    def __init__(self, fetched: Sequence[rows.Row], statistics: int) -> None:
-        self.size = len(fetched)
-        cells: list[tuple[Any, ...]] = list(zip(*fetched, strict=True)) if fetched else [()] * 12
-        index, included, seed, status, seconds, values, self.releases, late, errors, traces, notices, seals = cells
-        try:
-            self.index, self.seed, self.included, self.late = map(_whole, (index, seed, included, late))
-            self.traces, self.notices = _numbers(traces), _numbers(notices)
-            self.seconds = np.array(seconds, np.float64)
-            self.status = np.array([_CODES[s] for s in status], np.int64)
-            self.errors = {at: error for at, error in enumerate(errors) if error is not None}
-            wrong = self._wrong(fetched, values, b"".join(seals), 8 * statistics)
-        except (ValueError, TypeError, KeyError, OverflowError):  # a cell of another type: look for it
-            wrong = np.array([_broken(row, 8 * statistics) for row in fetched], bool)
-        if wrong.any():
-            raise AlteredError(rows.altered(index[int(np.argmax(wrong))]))
-        self.values = np.full((self.size, statistics), np.nan)
-        ok = np.flatnonzero(self.status == 0)
-        joined = b"".join(values if len(ok) == self.size else [values[at] for at in ok.tolist()])
-        self.values[ok] = np.frombuffer(joined, "<f8").reshape(len(ok), statistics)
-
-    def _wrong(self, fetched: Sequence[rows.Row], values: Sequence[bytes], seals: bytes, width: int) -> Mask:
-        """(n,) which rows are not what was written; raises what numpy raises for cells of other types."""
-        full = (self.status == 0) & np.isin(self.included, (0, 1)) & np.isin(self.late, (0, 1))
-        full[list(self.errors)] = False
-        if not _all_bytes(values, width):
-            full &= np.array([len(cell) == width for cell in values], bool)
-        if not _all_bytes(self.releases, 16):
-            full &= np.array([isinstance(cell, bytes) and len(cell) == 16 for cell in self.releases], bool)
-        wrong = np.zeros(self.size, bool)
-        for at in np.flatnonzero(~full).tolist():
-            wrong[at] = _broken(fetched[at], width)
-        where = np.flatnonzero(full)
-        if len(seals) != rows.SEAL * self.size:
-            raise ValueError("a seal of another size")
-        made = np.zeros(len(where), [*rows.HEAD.descr, ("cells", f"V{width + 16}")])
-        for name in ("index", "seed", "seconds", "notices", "included", "late", "status"):
-            made[name] = getattr(self, name)[where]
-        made["trace"], made["values"], made["released"] = self.traces[where], width, 16
-        both = zip(values, self.releases, strict=True)
-        cells = b"".join(chain.from_iterable(compress(both, full.tolist())))
-        made["cells"] = np.frombuffer(cells, f"V{width + 16}")
-        found = b"".join(_sealed(made.view(f"V{made.itemsize}").tolist()))
-        wrong[where] = np.frombuffer(found, "<u8") != np.frombuffer(seals, "<u8")[where]
-        return wrong
-
-
-def _sealed(cells: Sequence[bytes]) -> Iterator[bytes]:
-    """The seal of each."""
-    fresh = blake2b(digest_size=rows.SEAL).copy
-    for cell in cells:
-        state = fresh()
-        state.update(cell)
-        yield state.digest()
-
-
-def _all_bytes(cells: Sequence[Any], size: int) -> bool:
-    """Whether each is bytes, and so many."""
-    return set(map(type, cells)) <= {bytes} and set(map(len, cells)) <= {size}
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without looking for garbage: a million rows are 13 million objects, of which none refers to itself.
-
-    To look at them again and again took a third of the time that reading them takes.
-    """
-    there = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if there:
-            gc.enable()
-
-
 def _text(release: bytes | str) -> str:
     return release.hex() if isinstance(release, bytes) else release
 
@@ -277,29 +190,9 @@ def _length(fine: Mask) -> int:
     return len(fine) if fine.all() else int(np.argmin(fine))
 
 
-def _broken(row: rows.Row, width: int) -> bool:
-    try:
-        return rows.seal(row[:-1]) != row[-1] or len(row[5]) != (width if row[3] == "ok" else 0)
-    except ValueError:
-        return True
-
-
-def _whole(cells: Sequence[Any]) -> Ints:
-    made = np.array(cells) if cells else np.zeros(0, np.int64)
-    if made.dtype.kind != "i":
-        raise TypeError("not whole numbers")
-    return made.astype(np.int64, copy=False)
-
-
-def _numbers(cells: Sequence[int | None]) -> Ints:
-    """0 for None, which is what a text cannot have."""
-    return _whole([0 if cell is None else cell or -1 for cell in cells])
-
-
-def _joined(chunks: Sequence[_Chunk], names: tuple[str, ...], texts: Mapping[int, str]) -> Columns:
-    starts = np.cumsum([0, *(chunk.size for chunk in chunks)])
-    errors = {int(start) + at: e for start, c in zip(starts, chunks, strict=False) for at, e in c.errors.items()}
-    releases = list(chain.from_iterable(chunk.releases for chunk in chunks))
-    arrays = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in _ARRAYS}
-    arrays |= {name: arrays[name].astype(bool) for name in ("included", "late")}
+def _joined(parts: Sequence[Part], names: tuple[str, ...], texts: Mapping[int, str]) -> Columns:
+    starts = np.cumsum([0, *(len(part.index) for part in parts)])
+    errors = {int(start) + at: e for start, part in zip(starts, parts, strict=False) for at, e in part.errors.items()}
+    releases = list(chain.from_iterable(part.releases for part in parts))
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
     return Columns(names=names, releases=releases, errors=errors, texts=texts, **arrays)

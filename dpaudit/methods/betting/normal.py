@@ -61,7 +61,7 @@ class NormalPosterior(NamedTuple):
 
 
 def count_per_world(seen: Mask, included: Mask) -> Array:
-    """(2, audits, statistics), OUT first: how many of (audits, trials, statistics) are seen, by (audits, trials) coins."""
+    """(2, audits, statistics), OUT first: how many of (audits, trials, statistics) are seen; coins (audits, trials)."""
     worlds = np.stack([~included, included], axis=1).astype(np.float64)
     return np.asarray((worlds @ seen.astype(np.float64)).transpose(1, 0, 2))
 
