@@ -14,6 +14,8 @@ import json
 import os
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +159,10 @@ def main() -> None:
         folder = Path(name)
         large, methods = folder / "large", (dpa.methods.Betting(), dpa.methods.ClopperPearson())
         filled(large, methods[0], given.resume)
-        resumed = {method.name: resuming(large, method, given.resume) for method in methods}
+        resumed = {}
+        for method in methods:  # in a process of its own, as after a kill
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+                resumed[method.name] = fresh.submit(resuming, large, method, given.resume).result()
         result = {
             "machine": machine(),
             "fsync seconds": wait_for_disk(folder),

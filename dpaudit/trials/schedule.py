@@ -116,14 +116,12 @@ def _mixed(key: bytes, turn: int, half: int) -> int:
 
 @lru_cache(maxsize=8)
 def _coins(key: bytes, trials: int) -> NDArray[np.bool_]:
-    start = blake2b(key=key, digest_size=1)
-
-    def byte(index: int) -> bytes:
-        state = start.copy()
-        state.update(index.to_bytes(8, "little"))
-        return state.digest()
-
-    coins = (np.frombuffer(b"".join(map(byte, range(trials))), np.uint8) & 1).astype(bool)
+    keyed, hashed = blake2b(key=key, digest_size=1).copy, []
+    for index in np.arange(trials, dtype="<u8").view("V8").tolist():
+        state = keyed()
+        state.update(index)
+        hashed.append(state.digest())
+    coins = (np.frombuffer(b"".join(hashed), np.uint8) & 1).astype(bool)
     coins.flags.writeable = False
     return coins
 

@@ -1,6 +1,7 @@
 """The live test of a run: wealth against the claim, and the bound, one trial or many at a time."""
 
 import math
+from array import array
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,6 @@ class BettorMonitor:
         bound: the lower bound so far.
         log_wealth: after the last trial; largest: over all so far.
         trials: taken in; if `stops`, none after the one that refuted.
-        path: per trial (number, log wealth, bound).
         credit: who won the wealth.
     """
 
@@ -70,13 +70,18 @@ class BettorMonitor:
         self.credit = Credit(statistics)
         self.log_wealth = self.largest = 0.0
         self.trials = 0
-        self.path: list[tuple[int, float, float]] = []
+        self._wealths, self._bounds = array("d"), array("d")  # after each trial
         self._stops = stops
 
     @property
     def stopped(self) -> bool:
         """Whether the wealth has reached 1/alpha."""
         return self.largest >= self.target
+
+    @property
+    def path(self) -> list[tuple[int, float, float]]:
+        """Per trial (number, log wealth, bound)."""
+        return list(zip(range(1, len(self._wealths) + 1), self._wealths, self._bounds, strict=True))
 
     def update(self, values: Array, *, included: bool, lost: bool) -> None:
         """Bet on the next trial."""
@@ -94,8 +99,8 @@ class BettorMonitor:
             bounds = self.bound.advance(results[0, :length], block.portfolio[0, :length])
             if self._stops:
                 self.credit.take(self.account.player, block, length)
-                numbers = range(self.trials + 1, self.trials + length + 1)
-                self.path.extend(zip(numbers, wealth[:length].tolist(), bounds.tolist(), strict=True))
+                self._wealths.frombytes(wealth[:length].tobytes())
+                self._bounds.frombytes(bounds.tobytes())
             self.trials += length
             self.log_wealth = float(wealth[length - 1])
             self.largest = max(self.largest, float(wealth[:length].max()))

@@ -87,6 +87,8 @@ def count_outliers(values: Array, coin: Mask, fences: Array) -> Array:
     """(audits, statistics, 2, 2): low and high outliers per coin among (audits, trials, statistics) scores."""
     with np.errstate(invalid="ignore"):
         ends = (values < fences[0][:, None]), (values > fences[1][:, None])
+    if not any(end.any() for end in ends):
+        return np.zeros((len(values), values.shape[2], 2, 2))
     return (
         np.stack([np.stack([(end & (coin == c)).sum(axis=1) for c in (0, 1)], axis=-1) for end in ends], axis=-2) * 1.0
     )
