@@ -16,7 +16,7 @@ from dpaudit._threads import one_blas_thread
 from dpaudit.checks import Findings
 from dpaudit.claim import Claim
 from dpaudit.methods import perfect_trials
-from dpaudit.methods.protocol import Method
+from dpaudit.methods.protocol import Method, Monitor
 from dpaudit.neighbors import Neighbors
 from dpaudit.report import Note, Report
 from dpaudit.trials import Columns, Interrupts, Ledger, Progress, Schedule, Session, StopNow
@@ -55,6 +55,7 @@ def run(
         resume=resume,
         fresh=fresh,
     ) as ledger:
+        live = None
         if not ledger.finished or facts.max_trials > Facts.from_dict(ledger.facts).max_trials:
             _note_other_code(ledger, facts)
             ledger.reopen()
@@ -62,7 +63,7 @@ def run(
             ledger.set_state(ENDED, None)
             try:
                 with Interrupts() as interrupts:
-                    play(definition, ledger, method, claim, progress, interrupts)
+                    live = play(definition, ledger, method, claim, progress, interrupts)
                 if ledger.state(OUT_OF_TIME) is None:
                     ledger.finish()
             except StopNow:
@@ -75,12 +76,12 @@ def run(
                 raise
             ledger.set_state(_SECONDS, time.monotonic() - start + (ledger.state(_SECONDS) or 0.0))
             ledger.set_state(ENDED, datetime.now(UTC).isoformat(timespec="milliseconds"))
-        return judge_ledger(ledger, claim, method)
+        return judge_ledger(ledger, claim, method, live=live)
 
 
 @one_blas_thread()
-def judge_ledger(ledger: Ledger, claim: Claim, method: Method) -> Report:
-    """The report on whatever a ledger holds: of a live run, or years later.
+def judge_ledger(ledger: Ledger, claim: Claim, method: Method, *, live: Monitor | None = None) -> Report:
+    """The report on whatever a ledger holds: of a live run, that `live` watched, or years later.
 
     Raises:
         AuditError: the ledger was altered, or is damaged.
@@ -101,6 +102,7 @@ def judge_ledger(ledger: Ledger, claim: Claim, method: Method) -> Report:
         pilot=Session.kept_pilot(ledger),
         notes=notes,
         seconds=ledger.state(_SECONDS),
+        live=live,
         preflight=None if (kept := ledger.state(PREFLIGHT)) is None else Findings.from_dict(kept),
     )
     cost = ledger.state(COST) or {}

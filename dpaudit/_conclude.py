@@ -14,6 +14,7 @@ from dpaudit.claim import Claim
 from dpaudit.evidence import TestResult, Verdict
 from dpaudit.methods import perfect_trials
 from dpaudit.methods.beside import bound_beside, family_bound
+from dpaudit.methods.betting import Betting, BettorMonitor
 from dpaudit.methods.control import fixed_size_trials, positive_control
 from dpaudit.methods.protocol import Method, Monitor
 from dpaudit.report import History, Note, Report, TrialCounts
@@ -74,6 +75,7 @@ def conclude(
     notes: Sequence[Note] = (),
     seconds: float | None = None,
     preflight: Findings | None = None,
+    live: Monitor | None = None,
 ) -> Report:
     """The report of an audit whose ledger holds `trials`.
 
@@ -86,12 +88,13 @@ def conclude(
         notes: further health checks.
         seconds: wall clock so far, for a live run.
         preflight: what the watched steps showed, if any were watched.
+        live: what watched the trials while they were played, if anything did.
     """
     played, names = trials, trials.names
     complete = method.anytime or len(played) == facts.max_trials
     test = told = None
     if len(played) and complete:
-        test = told = method.test(table(played), claim, facts.confidence)
+        test = told = _test(method, claim, facts.confidence, table(played), live)
         played = played.first(test.trials_used)
     path = test.details.get("path") if test else None
     rule = test.details.get("rule", {}) if test else {}
@@ -137,6 +140,13 @@ def conclude(
     )
 
 
+def _test(method: Method, claim: Claim, confidence: float, scores: Scores, live: Monitor | None) -> TestResult:
+    """The test of what the ledger holds. A bettor that took exactly these trials already has its result."""
+    if isinstance(method, Betting) and isinstance(live, BettorMonitor) and live.took(scores, claim, confidence):
+        return method.found(live, scores)
+    return method.test(scores, claim, confidence)
+
+
 def _verdict(
     facts: Facts,
     claim: Claim,
@@ -165,8 +175,12 @@ def _verdict(
         )
         reason = "rests on failures alone: the training function raises more often in one world" if alone else ""
         return Verdict.REFUTED, reason, ""
-    needed = perfect_trials(method, claim, facts.confidence, scores.included_mask, statistics=len(scores.names))
-    if needed is None:
+    if method.anytime:  # the coins there were begin those of `perfect`
+        enough = perfect is not None and perfect <= len(scores)
+    else:
+        mask, columns = scores.included_mask, len(scores.names)
+        enough = perfect_trials(method, claim, facts.confidence, mask, statistics=columns) is not None
+    if not enough:
         return (
             Verdict.INCONCLUSIVE,
             f"not even perfect scores would have refuted this claim in the {len(scores)} trials there were",

@@ -11,7 +11,7 @@ from dpaudit._pilot import check_pilot
 from dpaudit._preflight import before_trials
 from dpaudit.claim import Claim
 from dpaudit.methods import perfect_trials
-from dpaudit.methods.protocol import Method
+from dpaudit.methods.protocol import Method, Monitor
 from dpaudit.trials import Deadline, Game, Interrupts, Ledger, Payload, Progress, Runner, Schedule, Session, Status
 from dpaudit.trials.deadline import seconds_of
 from dpaudit.trials.executors import opened
@@ -32,8 +32,12 @@ def play(
     claim: Claim,
     progress: Progress | None,
     interrupts: Interrupts,
-) -> None:
-    """Trials in index order until the method stops, a release repeats itself, or they are used up."""
+) -> Monitor | None:
+    """Trials in index order until the method stops, a release repeats itself, or they are used up.
+
+    Returns:
+        what watched them; None if no trial was to be played.
+    """
     mechanism = defaults.as_mechanism(definition.train, definition.neighbors)
     game = Game(mechanism, definition.neighbors, defaults.as_attack(definition.attack))
     total, confidence, limit = definition.max_trials, definition.confidence, seconds_of(definition.time_limit)
@@ -65,7 +69,7 @@ def play(
         names = ledger.names or ()
         perfect = perfect_trials(method, claim, confidence, coins(definition.seed, total), statistics=len(names) + 1)
         if perfect is None:
-            return
+            return None
         cost = measured(
             pilot,
             claim,
@@ -83,7 +87,7 @@ def play(
         kept = session.written()
         if (stop := replay(monitor, kept)) is not None:
             session.stop(stop)
-            return
+            return monitor
         seen = set(kept.releases)
         failed, lost = (int(kept.where(status).sum()) for status in (Status.FAILED, Status.LOST))
         for outcome in session.in_order(first=len(kept)):
@@ -99,3 +103,4 @@ def play(
             seen.add(released)
         if session.out_of_time:
             ledger.set_state(OUT_OF_TIME, limit)
+    return monitor

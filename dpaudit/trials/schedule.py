@@ -114,16 +114,24 @@ def _mixed(key: bytes, turn: int, half: int) -> int:
     return int.from_bytes(blake2b(block, key=key, digest_size=2).digest(), "little")
 
 
-@lru_cache(maxsize=8)
 def _coins(key: bytes, trials: int) -> NDArray[np.bool_]:
-    keyed, hashed = blake2b(key=key, digest_size=1).copy, []
-    for index in np.arange(trials, dtype="<u8").view("V8").tolist():
-        state = keyed()
-        state.update(index)
-        hashed.append(state.digest())
-    coins = (np.frombuffer(b"".join(hashed), np.uint8) & 1).astype(bool)
-    coins.flags.writeable = False
-    return coins
+    known = _known(key)
+    if len(known[0]) < trials:
+        keyed, hashed = blake2b(key=key, digest_size=1).copy, []
+        for index in np.arange(len(known[0]), trials, dtype="<u8").view("V8").tolist():
+            state = keyed()
+            state.update(index)
+            hashed.append(state.digest())
+        more = (np.frombuffer(b"".join(hashed), np.uint8) & 1).astype(bool)
+        known[0] = np.concatenate([known[0], more])
+        known[0].flags.writeable = False
+    return known[0][:trials]
+
+
+@lru_cache(maxsize=8)
+def _known(key: bytes) -> list[NDArray[np.bool_]]:
+    """The coins computed so far: those of more trials begin with them."""
+    return [np.zeros(0, bool)]
 
 
 def _key(seed: int, purpose: bytes) -> bytes:

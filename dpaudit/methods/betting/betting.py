@@ -62,11 +62,15 @@ class Betting:
         ordered = self._in_order(scores)
         monitor = self.monitor(claim, confidence, len(scores.names))
         _feed(monitor, ordered)
+        return self.found(monitor, ordered)
+
+    def found(self, monitor: BettorMonitor, scores: Scores) -> TestResult:
+        """What `test` finds on the scores that `monitor`, of this method, has taken: every bet is the same."""
         survey, trials = monitor.account.player.survey, monitor.trials
         statistic, turned, share, guesses = monitor.credit.leader(survey)
         return TestResult(
             refuted=monitor.stopped,
-            confidence=confidence,
+            confidence=monitor.confidence,
             method=self.describe(),
             p_value=min(1.0, math.exp(-monitor.largest)),
             e_value=math.exp(monitor.log_wealth) if monitor.log_wealth < 709 else math.inf,

@@ -51,7 +51,8 @@ class Credit:
         right, wrong, _ = patterns()
         heaviest, outcomes = _heaviest(player), block.outcomes[0, :length]
         counts = right[heaviest, outcomes].sum(), wrong[heaviest, outcomes].sum()
-        self._growth[at] += block.growth[0, :length].sum()
+        growth = np.concatenate([self._growth[at][None], block.growth[0, :length]])
+        self._growth[at] = np.cumsum(growth)[-1]  # one by one, as they came
         self._counts[at] += np.array([*counts, length - sum(counts)]).astype(np.intp)
 
     def told(self, survey: Stance, names: Sequence[str]) -> str | None:

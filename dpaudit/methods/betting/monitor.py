@@ -2,6 +2,7 @@
 
 import math
 from array import array
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from dpaudit.methods.betting.credit import Credit
 from dpaudit.methods.betting.ladder import RUNGS, Ladder
 from dpaudit.methods.betting.stakes import Stakes
 from dpaudit.profiles import ApproximateDP
+from dpaudit.scores import Scores
 
 __all__ = ["BettorMonitor"]
 
@@ -38,6 +40,7 @@ class BettorMonitor:
         alone: the bound is all that is asked for; the claim only says what to expect.
 
     Attributes:
+        claim, confidence: as given; target: the log wealth that refutes.
         account: the bets.
         bound: the lower bound so far.
         log_wealth: after the last trial; largest: over all so far.
@@ -57,6 +60,7 @@ class BettorMonitor:
         stops: bool = True,
         alone: bool = False,
     ) -> None:
+        self.claim, self.confidence = claim, confidence
         profile, self.target = claim.profile, -math.log1p(-confidence)
         shares = isinstance(profile, ApproximateDP)
         own = None if shares else Ladder(1, stakes, RUNGS)
@@ -71,6 +75,7 @@ class BettorMonitor:
         self.log_wealth = self.largest = 0.0
         self.trials = 0
         self._wealths, self._bounds = array("d"), array("d")  # after each trial
+        self._taken = [blake2b() for _ in range(3)]  # statistics, coins, lost trials
         self._stops = stops
 
     @property
@@ -82,6 +87,17 @@ class BettorMonitor:
     def path(self) -> list[tuple[int, float, float]]:
         """Per trial (number, log wealth, bound)."""
         return list(zip(range(1, len(self._wealths) + 1), self._wealths, self._bounds, strict=True))
+
+    def took(self, scores: Scores, claim: Claim, confidence: float) -> bool:
+        """Whether this was its claim and these its trials, bit for bit: all of them, or all up to where it stopped."""
+        if (self.claim, self.confidence) != (claim, confidence) or self.trials > len(scores):
+            return False
+        columns = scores.values, scores.included_mask, scores.lost
+        same = all(
+            blake2b(column[: self.trials].tobytes()).digest() == taken.digest()
+            for column, taken in zip(columns, self._taken, strict=True)
+        )
+        return same and (self.stopped or self.trials == len(scores))
 
     def update(self, values: Array, *, included: bool, lost: bool) -> None:
         """Bet on the next trial."""
@@ -101,6 +117,8 @@ class BettorMonitor:
                 self.credit.take(self.account.player, block, length)
                 self._wealths.frombytes(wealth[:length].tobytes())
                 self._bounds.frombytes(bounds.tobytes())
+                for column, taken in zip((values, included, lost), self._taken, strict=True):
+                    taken.update(column[block.trials][:length].tobytes())
             self.trials += length
             self.log_wealth = float(wealth[length - 1])
             self.largest = max(self.largest, float(wealth[:length].max()))

@@ -56,7 +56,8 @@ class NormalPosterior(NamedTuple):
         spread = (self.sigma * np.sqrt(1 + 1 / self.trials)[..., None, None]).reshape(shape)
         weight, middle = self.weight.reshape(shape), self.middle.reshape(shape)
         top = np.argpartition(-weight, _HEAVIEST - 1, axis=-1)[..., :_HEAVIEST]
-        kept = [np.take_along_axis(part, top, axis=-1) for part in (weight, middle, half, spread)]
+        first = np.arange(0, weight.size, weight.shape[-1]).reshape(*weight.shape[:-1], 1)
+        kept = [part.ravel()[first + top] for part in (weight, middle, half, spread)]
         return Nodes(kept[0] / kept[0].sum(axis=-1, keepdims=True), *kept[1:])
 
 

@@ -27,11 +27,11 @@ def improve(weights: Array, predicted: Array, payoffs: Array, rounds: int) -> Ar
     transposed = np.ascontiguousarray(payoffs.T)
     factors = np.maximum(weights @ payoffs, 1e-12)
     value = (predicted * np.log(factors)).sum(axis=1)
-    power = np.full(len(weights), np.inf)
+    power = None
     for _ in range(rounds):
         gain = np.log(np.maximum((predicted / factors) @ transposed, 1e-300))
         most = np.maximum(gain.max(axis=1), 1e-12)
-        power = np.where(np.isinf(power), np.clip(1 / most, 4.0, 1e5), np.minimum(power, 6 / most))
+        power = np.clip(1 / most, 4.0, 1e5) if power is None else np.minimum(power, 6 / most)
         change = power[:, None] * gain
         change -= change.max(axis=1, keepdims=True)
         moved = weights * np.exp(np.maximum(change, -60.0))

@@ -61,6 +61,31 @@ def test_a_bound_told_by_the_test_is_the_one_bet_for() -> None:
             assert Betting().lower_bound(scores, test=found, **asked) == Betting().lower_bound(scores, **asked)
 
 
+@pytest.mark.parametrize(("epsilon", "refuted"), [(0.3, True), (3.0, False)])
+def test_what_watched_the_trials_has_the_result_of_the_test(epsilon: float, refuted: bool) -> None:
+    """One trial at a time, to the last bit; and not the result of other trials, another claim or other confidence."""
+    claim, scores = Claim(epsilon=epsilon, delta=1e-5), gaussian_scores(140, 2.0, 5, statistics=3)
+    scores.values[7, 1] = np.nan
+    monitor = Betting().monitor(claim, 0.95, 3)
+    for at in range(140):
+        assert not (monitor.took(scores, claim, 0.95) and not monitor.stopped)
+        monitor.update(scores.values[at], included=bool(scores.included_mask[at]), lost=False)
+    assert monitor.took(scores, claim, 0.95)
+    found = Betting().test(scores, claim, 0.95)
+    assert found.refuted == refuted
+    assert repr(Betting().found(monitor, scores)) == repr(found)
+    for at, change in ((3, 1e-300), (found.trials_used - 1, 1.0)):
+        other = Scores.from_table(scores.values.copy(), scores.included_mask, scores.names)
+        other.values[at, 2] += change
+        assert monitor.took(other, claim, 0.95) == (other.values[at, 2] == scores.values[at, 2])
+    flipped = Scores.from_table(scores.values, scores.included_mask ^ (np.arange(140) == 2), scores.names)
+    gone = Scores.from_table(scores.values, scores.included_mask, scores.names, lost=np.arange(140) == 2)
+    for other in (flipped, gone, scores.rows(slice(0, found.trials_used - 1))):
+        assert not monitor.took(other, claim, 0.95)
+    assert not monitor.took(scores, Claim(epsilon=epsilon), 0.95)
+    assert not monitor.took(scores, claim, 0.9)
+
+
 def test_learning_seldom_is_betting_all_the_same() -> None:
     """For estimates: nearly the same refutations, hardly later (58 of 60 by both, medians 90 and 88, when written)."""
     rng = np.random.default_rng(11)
