@@ -64,7 +64,7 @@ def test_a_worker_killed_in_the_middle_of_a_trial_costs_a_retry_and_nothing_else
 def test_kill_9_at_several_moments_and_the_report_of_an_uninterrupted_run(tmp_path):
     write_spec(tmp_path, trials=60, workers=2)
     assert execute("run", "spec.py", "--out", "quiet", "--workers", "0", cwd=tmp_path)[0] == 0
-    for moment in (1, 8, 40):
+    for moment in (1, 8, 30):
         process = start("run", "spec.py", "--out", "run", "--resume", cwd=tmp_path, TEST_SLOW="0.05")
         try:
             until(lambda: trials_in(tmp_path / "run") >= moment)  # noqa: B023  called at once
