@@ -17,7 +17,7 @@ __all__ = ["LARGEST", "TrialsNeeded", "power_in", "trials_needed"]
 
 _AUDITS = 200
 _SIMULATED = 400_000  # trials in all
-_BATCH = 25  # audits by betting at a time
+_BATCH, _LONG_BATCH, _LONG = 25, 16, 10_000  # audits by betting at a time, more trials than which are many
 _ENOUGH = 0.06  # standard error of a probability
 LARGEST = 12_800  # trials; no audit is simulated further
 
@@ -73,17 +73,18 @@ def power_in(
 ) -> float:
     """Probability to refute within `trials`, from 200 simulated audits (standard error at most .036).
 
-    Of betting's audits, which learn and take a second per 10,000 trials, 25 are played at a time, until the standard
-    error is .06 or there were 100 of them, of long ones 50 (.071). They learn `SELDOM`, and so refute a little later.
+    Of betting's audits, which learn, 25 are played at a time (16 of more than 10,000 trials), until the standard error
+    is .06 or there were 100 of them, of more than 8,000 trials 50 (.071). They learn `SELDOM`, and so refute a little
+    later.
     """
     audits = _AUDITS
     if isinstance(method, Betting):
         audits = int(np.clip(_SIMULATED // max(trials, 1), 50, _AUDITS // 2))
     values, coins = _play(suspect, audits, trials, seed)
     if isinstance(method, Betting):
-        hits = done = 0
-        for start in range(0, audits, _BATCH):
-            rows = slice(start, start + _BATCH)
+        hits, done, batch = 0, 0, _LONG_BATCH if trials > _LONG else _BATCH
+        for start in range(0, audits, batch):
+            rows = slice(start, start + batch)
             played = race(method, claim, confidence, values[rows], coins[rows], lessons=SELDOM).refuted_at
             hits, done = hits + int((played > 0).sum()), done + len(played)
             likely = (hits + 1) / (done + 2)  # 25 of 25 is not yet certainty
