@@ -31,7 +31,7 @@ audit: $(STAMP)
 test: $(STAMP)
 	$(PY) -m pytest $(RUN)
 
-# The repeated audits at the boundary, ten times as many as in `make test` and longer ones: about a quarter of an hour.
+# The repeated audits at the boundary, ten times as many as in `make test` and longer ones: over half an hour on two cores.
 validity: $(STAMP)
 	DPAUDIT_VALIDITY=deep $(PY) -m pytest $(RUN) tests/validity
 
