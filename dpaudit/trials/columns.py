@@ -24,36 +24,15 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class Columns(Part):
     """n trials in index order, each with its seal checked.
 
     Attributes:
         names: k statistics.
-        index: (n,) position in the schedule.
-        included: (n,) coins.
-        seed: (n,) of the mechanism.
-        status: (n,) position in `Status`.
-        seconds: (n,) float64.
-        values: (n, k) float64; NaN where a trial has no statistics.
-        releases: n digests of releases (bytes, or what else was given), None where there is none.
-        late: (n,) came after the stop.
-        errors: of those that have one, position in these arrays -> error.
-        traces, notices: (n,) which text, 0 for none.
         texts: number -> text.
     """
 
     names: tuple[str, ...]
-    index: Ints
-    included: Mask
-    seed: Ints
-    status: Ints
-    seconds: NDArray[np.float64]
-    values: NDArray[np.float64]
-    releases: Sequence[bytes | str | None]
-    late: Mask
-    errors: Mapping[int, str]
-    traces: Ints
-    notices: Ints
     texts: Mapping[int, str] = field(repr=False)
 
     @classmethod

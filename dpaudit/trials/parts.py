@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.trials import rows
+from dpaudit.trials.hashing import digests
 from dpaudit.trials.rows import AlteredError
-from dpaudit.trials.trial import Status
 
 __all__ = ["Part", "part_of", "read_parts"]
 
@@ -24,7 +24,6 @@ Mask = NDArray[np.bool_]
 
 _MOST, _BYTES = 10_000, 4_000_000  # of one part: rows, and what of them SQLite joins
 _DIGEST = 16
-_CODES = {str(status): code for code, status in enumerate(Status)}
 _STRETCH = "FROM trials WHERE idx > ? ORDER BY idx LIMIT ?"
 _JOINED = f"""
 SELECT count(*), max(idx), count(error) + count(trace), count(notices), group_concat(status, ''),
@@ -38,7 +37,20 @@ FROM (SELECT * {_STRETCH})
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """n trials, in the order of their rows; the attributes are those of `Columns`."""
+    """n trials, in the order of their rows.
+
+    Attributes:
+        index: (n,) position in the schedule.
+        included: (n,) coins.
+        seed: (n,) of the mechanism.
+        status: (n,) position in `Status`.
+        seconds: (n,) float64.
+        values: (n, k) float64; NaN where a trial has no statistics.
+        releases: n digests of releases (bytes, or what else was given), None where there is none.
+        late: (n,) came after the stop.
+        errors: of those that have one, position in these arrays -> error.
+        traces, notices: (n,) which text, 0 for none.
+    """
 
     index: Ints
     included: Mask
@@ -87,7 +99,7 @@ def part_of(fetched: Sequence[rows.Row], statistics: int) -> Part:
             index=_whole(index),
             included=_flags(_whole(included)),
             seed=_whole(seed),
-            status=np.array([_CODES[s] for s in status], np.int64),
+            status=np.array([rows.CODES[s] for s in status], np.int64),
             seconds=np.array(seconds, np.float64),
             values=_floats(values, statistics),
             releases=releases,
@@ -164,12 +176,7 @@ def _seals(part: Part, where: Any, cells: NDArray[np.uint8]) -> bytes:
         made[name] = getattr(part, name)[where]
     made["trace"], made["values"], made["released"] = part.traces[where], cells.shape[1] - _DIGEST, _DIGEST
     made["cells"] = np.ascontiguousarray(cells).view(f"V{cells.shape[1]}")[:, 0]
-    fresh, seals = blake2b(digest_size=rows.SEAL).copy, []
-    for row in made.view(f"V{made.itemsize}").tolist():
-        state = fresh()
-        state.update(row)
-        seals.append(state.digest())
-    return b"".join(seals)
+    return digests(blake2b(digest_size=rows.SEAL), made.view(f"V{made.itemsize}").tolist())
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dpaudit.errors import AuditError
 from dpaudit.trials.trial import Outcome, Status, Trial
 
 __all__ = [
+    "CODES",
     "COLUMNS",
     "HEAD",
     "SEAL",
@@ -38,7 +39,9 @@ SEAL = 8
 """Bytes of a seal: it finds accidents and clumsy edits, and is no secret."""
 
 _LATE = COLUMNS.split(", ").index("after_stop")
-_CODES = {str(status): code for code, status in enumerate(Status)}
+CODES = {str(status): code for code, status in enumerate(Status)}
+"""A status as a row has it -> its position in `Status`."""
+
 _HEAD = struct.Struct("<qqdqqIIBBB")
 HEAD = np.dtype(
     [
@@ -144,7 +147,7 @@ def seal(cells: Sequence[Any]) -> bytes:
         raise ValueError("an empty cell")
     try:
         released = b"text:" + digest.encode() if isinstance(digest, str) else digest or b""
-        lengths, flags = (len(values), len(released)), (included, late, _CODES[status])
+        lengths, flags = (len(values), len(released)), (included, late, CODES[status])
         whole = _HEAD.pack(index, seed, seconds, trace or 0, notices or 0, *lengths, *flags)
         return blake2b(whole + values + released + (error or "").encode(), digest_size=SEAL).digest()
     except (struct.error, TypeError, KeyError, AttributeError):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpaudit.errors import UsageError
+from dpaudit.trials.hashing import digests
 from dpaudit.trials.trial import Trial
 
 _ROUNDS = 8
@@ -96,15 +97,9 @@ class Schedule:
 def _tables(key: bytes) -> tuple[NDArray[np.int64], ...]:
     """The round function of every turn at all 2^16 halves."""
     keyed, tables = blake2b(key=key, digest_size=2), []
-
-    def mixed(block: bytes) -> bytes:  # as `_mixed`, but that the key is taken in once
-        state = keyed.copy()
-        state.update(block)
-        return state.digest()
-
     for turn in range(_ROUNDS):
-        blocks = (bytes((turn, low, high)) for high in range(256) for low in range(256))
-        tables.append(np.frombuffer(b"".join(map(mixed, blocks)), "<u2").astype(np.int64))
+        blocks = (bytes((turn, low, high)) for high in range(256) for low in range(256))  # as in `_mixed`
+        tables.append(np.frombuffer(digests(keyed, blocks), "<u2").astype(np.int64))
     return tuple(tables)
 
 
@@ -117,12 +112,9 @@ def _mixed(key: bytes, turn: int, half: int) -> int:
 def _coins(key: bytes, trials: int) -> NDArray[np.bool_]:
     known = _known(key)
     if len(known[0]) < trials:
-        keyed, hashed = blake2b(key=key, digest_size=1).copy, []
-        for index in np.arange(len(known[0]), trials, dtype="<u8").view("V8").tolist():
-            state = keyed()
-            state.update(index)
-            hashed.append(state.digest())
-        more = (np.frombuffer(b"".join(hashed), np.uint8) & 1).astype(bool)
+        indices = np.arange(len(known[0]), trials, dtype="<u8").view("V8").tolist()
+        hashed = digests(blake2b(key=key, digest_size=1), indices)
+        more = (np.frombuffer(hashed, np.uint8) & 1).astype(bool)
         known[0] = np.concatenate([known[0], more])
         known[0].flags.writeable = False
     return known[0][:trials]
